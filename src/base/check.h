@@ -1,0 +1,25 @@
+// For unit tests only: cmocka with what it needs, and assertions for views.
+#pragma once
+
+// clang-format off
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+// clang-format on
+
+#include "base/view.h"
+
+#define assert_view(actual_, expected_) \
+	do { \
+		struct view actual__ = (actual_); \
+		struct view expected__ = view_from_text(expected_); \
+		if (!view_equal(actual__, expected__)) { \
+			print_error("is \"%.*s\", expected \"%s\"\n", VIEW_ARG(actual__), \
+				    expected__.data); \
+			fail(); \
+		} \
+	} while (0)
+
+#define COUNT_OF(array_) (sizeof(array_) / sizeof *(array_))

@@ -1,0 +1,204 @@
+#include "base/text.h"
+
+// Length of the well-formed UTF-8 sequence at the start of the bytes; 0 when there is none.
+static size_t utf8_sequence(struct view text, uint32_t *ret_code)
+{
+	const uint8_t *b = (const uint8_t *)text.data;
+	static const uint32_t smallest[5] = { 0, 0, 0x80, 0x800, 0x10000 };
+	size_t len = b[0] < 0x80 ? 1 : b[0] < 0xc2 ? 0 : b[0] < 0xe0 ? 2 : b[0] < 0xf0 ? 3 : 4;
+	uint32_t code;
+
+	if (len == 0 || len > text.len || b[0] > 0xf4) {
+		return 0;
+	}
+	code = len == 1 ? b[0] : b[0] & (0x7fu >> len);
+	for (size_t i = 1; i < len; i++) {
+		if ((b[i] & 0xc0) != 0x80) {
+			return 0;
+		}
+		code = code << 6 | (b[i] & 0x3f);
+	}
+	if (len > 1 && code < smallest[len]) {
+		return 0;
+	}
+	if ((code >= 0xd800 && code <= 0xdfff) || code > 0x10ffff) {
+		return 0;
+	}
+	*ret_code = code;
+	return len;
+}
+
+bool text_is_utf8(struct view text)
+{
+	uint32_t code;
+
+	while (text.len) {
+		size_t len = utf8_sequence(text, &code);
+
+		if (len == 0) {
+			return false;
+		}
+		text = view_from(text, len);
+	}
+	return true;
+}
+
+bool text_is_ascii(struct view text)
+{
+	for (size_t i = 0; i < text.len; i++) {
+		if ((uint8_t)text.data[i] >= 0x80) {
+			return false;
+		}
+	}
+	return true;
+}
+
+// Controls, and the marks that reorder or hide text on a terminal.
+static bool is_unsafe(uint32_t code)
+{
+	return code < 0x20 || (code >= 0x7f && code < 0xa0) || (code >= 0x200b && code <= 0x200f) ||
+	       (code >= 0x2028 && code <= 0x202e) || (code >= 0x2060 && code <= 0x206f) ||
+	       code == 0xfeff;
+}
+
+bool text_is_printable(struct view text)
+{
+	uint32_t code;
+
+	while (text.len) {
+		size_t len = utf8_sequence(text, &code);
+
+		if (len == 0 || is_unsafe(code)) {
+			return false;
+		}
+		text = view_from(text, len);
+	}
+	return true;
+}
+
+void text_add_escaped(struct buffer *out, struct view remote, size_t max)
+{
+	static const char hex[] = "0123456789abcdef";
+	size_t start = out->len;
+	uint32_t code;
+
+	while (remote.len) {
+		size_t len = utf8_sequence(remote, &code);
+
+		if (out->len - start + 4 > max) {
+			buffer_add_text(out, "...");
+			return;
+		}
+		if (len == 0 || is_unsafe(code)) {
+			size_t bytes = len ? len : 1;
+
+			for (size_t i = 0; i < bytes; i++) {
+				uint8_t byte = (uint8_t)remote.data[i];
+				char escape[4] = { '\\', 'x', hex[byte >> 4], hex[byte & 15] };
+
+				buffer_add(out, view_of(escape, 4));
+			}
+			len = bytes;
+		} else if (code == '\\') {
+			buffer_add_text(out, "\\\\");
+		} else {
+			buffer_add(out, view_first(remote, len));
+		}
+		remote = view_from(remote, len);
+	}
+}
+
+struct unit {
+	const char *name;
+	uint64_t factor;
+};
+
+static const struct unit duration_units[] = {
+	{ "w", 7 * 86400000ull },
+	{ "d", 86400000 },
+	{ "h", 3600000 },
+	{ "m", 60000 },
+	{ "s", 1000 },
+	{ "ms", 1 },
+	{ "", 1000 },
+};
+
+static const struct unit size_units[] = {
+	{ "TiB", 1ull << 40 },
+	{ "GiB", 1ull << 30 },
+	{ "MiB", 1ull << 20 },
+	{ "KiB", 1ull << 10 },
+	{ "B", 1 },
+	{ "", 1 },
+	{ "kB", 1000 },
+	{ "MB", 1000000 },
+	{ "GB", 1000000000 },
+};
+
+static enum error scaled(struct view text, const struct unit *units, size_t count, uint64_t *ret)
+{
+	size_t digits = 0;
+	struct view name;
+	uint64_t number;
+
+	while (digits < text.len && ascii_is_digit(text.data[digits])) {
+		digits++;
+	}
+	if (digits == 0) {
+		return ERROR_INVALID;
+	}
+	if (!view_to_u64(view_first(text, digits), UINT64_MAX, &number)) {
+		return ERROR_LIMIT;
+	}
+	name = view_trim(view_from(text, digits));
+	for (size_t i = 0; i < count; i++) {
+		if (view_equal_nocase(name, view_from_text(units[i].name))) {
+			return __builtin_mul_overflow(number, units[i].factor, ret) ? ERROR_LIMIT
+										    : OK;
+		}
+	}
+	return ERROR_INVALID;
+}
+
+enum error text_to_duration_ms(struct view text, uint64_t *ret_ms)
+{
+	uint64_t ms;
+	enum error error =
+		scaled(text, duration_units, sizeof duration_units / sizeof *duration_units, &ms);
+
+	if (error == OK) {
+		*ret_ms = ms;
+	}
+	return error;
+}
+
+enum error text_to_size_bytes(struct view text, uint64_t *ret_bytes)
+{
+	uint64_t bytes;
+	enum error error = scaled(text, size_units, sizeof size_units / sizeof *size_units, &bytes);
+
+	if (error == OK) {
+		*ret_bytes = bytes;
+	}
+	return error;
+}
+
+// The units are listed from the largest down to the factor 1, which always fits.
+static void add_scaled(struct buffer *out, const struct unit *units, uint64_t number)
+{
+	while (units->factor > 1 && (number == 0 || number % units->factor)) {
+		units++;
+	}
+	buffer_add_number(out, number / units->factor);
+	buffer_add_text(out, units->name);
+}
+
+void text_add_duration(struct buffer *out, uint64_t ms)
+{
+	add_scaled(out, duration_units, ms);
+}
+
+void text_add_size(struct buffer *out, uint64_t bytes)
+{
+	add_scaled(out, size_units, bytes);
+}

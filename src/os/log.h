@@ -1,0 +1,45 @@
+// The log: one event per line, text or JSON, to standard error, syslog or a file. Only processes
+// log; the floors below return what there is to say. Values are escaped here, always (attack A24).
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/view.h"
+
+enum log_level { LOG_ERROR, LOG_WARNING, LOG_NOTICE, LOG_INFO, LOG_DEBUG };
+
+enum log_kind { LOG_FIELD_TEXT, LOG_FIELD_NUMBER };
+
+struct log_field {
+	const char *name; // lower-case words with "_"; id, from, to, relay, dsn, delay, status,
+			  // reason mean what DESIGN says
+	enum log_kind kind;
+	struct view text;
+	uint64_t number;
+};
+
+#define LOG_TEXT(name_, view_) ((struct log_field){ .name = (name_), .text = (view_) })
+#define LOG_NUMBER(name_, value_) \
+	((struct log_field){ .name = (name_), .kind = LOG_FIELD_NUMBER, .number = (value_) })
+
+struct log_settings {
+	bool json;
+	enum log_level level;
+	int fd;        // where lines go: 2, an opened file; -1: syslog (a connected socket, below)
+	int syslog_fd; // a datagram socket to /dev/log handed over by the supervisor; -1 where none
+};
+
+void log_setup(const char *process, struct log_settings settings); // again after a reload
+// event is a fixed word such as "delivered" or "connect": it says what the line is about.
+void log_event(enum log_level level, const char *event, const struct log_field *fields,
+	       unsigned count);
+#define LOG(level, event, ...) \
+	log_event((level), (event), (const struct log_field[]){ __VA_ARGS__ }, \
+		  sizeof((const struct log_field[]){ __VA_ARGS__ }) / sizeof(struct log_field))
+// The line itself, without writing it; for tests and for `trace`.
+struct buffer;
+void log_format(struct buffer *out, bool json, uint64_t wall_ms, const char *process,
+		enum log_level level, const char *event, const struct log_field *fields,
+		unsigned count);

@@ -1,0 +1,57 @@
+// Stream sockets: TCP over IPv4 and IPv6, and local (Unix) ones. Always non-blocking and
+// close-on-exec. A socket is an int; in the simulation it is a number in the simulated network.
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buffer.h"
+
+struct os_address {
+	uint8_t family; // 4, 6, or 1 for a local path
+	uint16_t port;
+	union {
+		uint8_t ip4[4];
+		uint8_t ip6[16];
+		char path[108]; // NUL-terminated
+	};
+};
+
+// "192.0.2.1", "2001:db8::1" (brackets are refused), or "unix:/path". An IPv4-mapped IPv6 address
+// becomes IPv4, so that one peer has one name.
+enum error os_address_parse(struct view text, uint16_t port,
+			    struct os_address *ret_address) must_check;
+void os_address_add_text(struct buffer *out, const struct os_address *address); // without the port
+bool os_address_equal(const struct os_address *a, const struct os_address *b);  // with the port
+
+struct os_listen_options {
+	int backlog;
+	bool reuse_port; // one socket per thread on the same port
+	bool only_v6;    // always set for the any address of IPv6
+};
+
+enum error os_socket_listen(const struct os_address *address, struct os_listen_options options,
+			    int *ret_listener) must_check;
+// ERROR_AGAIN when nobody waits; ERROR_LIMIT when descriptors ran out (pause accepting).
+// TCP_NODELAY is set on what it returns.
+enum error os_socket_accept(int listener, int *ret_socket, struct os_address *ret_peer) must_check;
+// Begins; writable tells the end, os_socket_connect_result how. source may be NULL.
+enum error os_socket_connect(const struct os_address *address, const struct os_address *source,
+			     int *ret_socket) must_check;
+enum error os_socket_connect_result(int socket) must_check;
+enum error os_socket_local_address(int socket, struct os_address *ret_address) must_check;
+enum error os_socket_peer_address(int socket, struct os_address *ret_address) must_check;
+
+// At most size bytes. ERROR_AGAIN: not now. ERROR_CLOSED: the peer has sent its end.
+enum error os_socket_receive(int socket, void *bytes, size_t size, size_t *ret_len) must_check;
+// As many as the system takes; *ret_len may be less than asked. Never raises SIGPIPE.
+enum error os_socket_send(int socket, struct view bytes, size_t *ret_len) must_check;
+struct os_socket_part {
+	const void *data;
+	size_t len;
+};
+enum error os_socket_send_parts(int socket, const struct os_socket_part *parts, unsigned count,
+				size_t *ret_len) must_check; // at most 64 parts
+void os_socket_shutdown_send(int socket); // the peer sees our end; receiving goes on
+void os_socket_close(int socket);         // at once; -1 is accepted
+void os_socket_close_reset(int socket);   // with RST: for peers that must not linger
