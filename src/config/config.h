@@ -1,0 +1,192 @@
+// The configuration as every process holds it: one immutable struct, filled from YAML files through
+// the schema (config/schema.h) by the supervisor or by a command, and handed to the other processes
+// as bytes (config/encode.h), each getting only the parts that are its own.
+//
+// Everything is checked when it is loaded and again when it is decoded: numbers lie in the ranges
+// of the schema, texts have their form. Each view has a NUL behind it (not counted); a key that may
+// be left out is an empty view. All memory belongs to the arena given to the call; sessions keep
+// the configuration that they began with. Immutable, so any thread.
+//
+// What the keys mean, their defaults and ranges: docs/configuration.md, which is generated.
+#pragma once
+
+#include "base/arena.h"
+#include "base/buffer.h"
+
+#define CONFIG_LIST(type) \
+	struct { \
+		type *items; \
+		size_t count; \
+	}
+
+// Who gets a part of the configuration; bits.
+enum config_reader {
+	CONFIG_RECEIVE = 1,
+	CONFIG_DELIVER = 2,
+	CONFIG_FACTS = 4,
+	CONFIG_KEEPER = 8,
+	CONFIG_ALL = 15,
+	CONFIG_SUPERVISOR = 16, // loads it, so holds all of it but for secrets' users below
+};
+
+enum config_role { CONFIG_ROLE_RELAY, CONFIG_ROLE_SUBMISSION };
+enum config_listener_tls { CONFIG_TLS_STARTTLS, CONFIG_TLS_IMPLICIT };
+
+struct config_listener {
+	uint64_t port;
+	enum config_role role;
+	enum config_listener_tls tls;
+	CONFIG_LIST(struct view) addresses; // numeric; none: all IPv4 and all IPv6 addresses
+	struct view name;                   // in the log and in trace; unique
+	struct view hostname;               // in the greeting
+	struct view certificate;            // a path out of tls.certificates; empty: the first
+};
+
+struct config_certificate {
+	struct view certificate, key; // absolute paths of PEM files
+};
+
+struct config_tls {
+	// None: the supervisor makes a self-signed pair in data_dir/tls.
+	CONFIG_LIST(struct config_certificate) certificates;
+};
+
+enum config_deliver { CONFIG_DELIVER_MAILDIR };
+
+struct config_domain {
+	struct view name; // lower case, A-labels
+	enum config_deliver deliver;
+	struct view catch_all; // an address
+};
+
+struct config_alias {
+	struct view address; // local part in lower case, domain as above
+	CONFIG_LIST(struct view) targets;
+};
+
+struct config_relay_network {
+	struct view network;              // "10.0.0.0/8", "2001:db8::/32", "192.0.2.1"
+	CONFIG_LIST(struct view) senders; // patterns; none: any, for private networks only
+};
+
+struct config_relay {
+	CONFIG_LIST(struct config_relay_network) networks;
+	CONFIG_LIST(struct view) domains;
+};
+
+enum config_via_tls {
+	CONFIG_VIA_TLS_AUTO, // implicit on port 465, else STARTTLS where offered
+	CONFIG_VIA_TLS_STARTTLS,
+	CONFIG_VIA_TLS_IMPLICIT,
+};
+
+struct config_via {
+	struct view host; // empty: the recipient domain's MX hosts
+	CONFIG_LIST(uint64_t) ports;
+	enum config_via_tls tls;
+	struct view username;
+	struct view password_file;
+	struct view password; // what the file holds; deliver alone gets it
+};
+
+struct config_route {
+	CONFIG_LIST(struct view) to; // patterns: a domain, "*.domain", or "*"
+	CONFIG_LIST(struct view) from;
+	CONFIG_LIST(struct view) login;
+	CONFIG_LIST(struct view) source; // names of outbound.sources
+	struct config_via via;
+};
+
+enum config_dns_mode { CONFIG_DNS_AUTO, CONFIG_DNS_RECURSIVE, CONFIG_DNS_FORWARD };
+enum config_switch { CONFIG_AUTO, CONFIG_ON, CONFIG_OFF };
+
+struct config_dns {
+	enum config_dns_mode mode;
+	enum config_switch dnssec;
+	CONFIG_LIST(struct view) servers; // "192.0.2.53" or "127.0.0.1@5353"
+	struct view trust_anchors;        // a path
+};
+
+struct config_source {
+	struct view name;
+	struct view address;  // numeric
+	struct view hostname; // for EHLO
+};
+
+struct config_outbound {
+	uint64_t port; // of MX hosts
+	bool allow_private_addresses;
+	CONFIG_LIST(struct config_source) sources;
+	CONFIG_LIST(struct view) source; // names, tried in order; none: the system chooses
+	uint64_t connections;
+	uint64_t connections_per_site;
+	uint64_t messages_per_connection;
+	uint64_t connect_time_ms;
+	uint64_t reply_time_ms;
+	uint64_t data_time_ms;
+};
+
+struct config_limits {
+	uint64_t message_size_bytes;
+	uint64_t recipients;
+	uint64_t connections;
+	uint64_t connections_per_address;
+	uint64_t errors;
+	uint64_t junk_commands;
+	uint64_t command_line_bytes;
+	uint64_t auth_line_bytes;
+	uint64_t header_size_bytes;
+	uint64_t hops;
+	uint64_t idle_time_ms;
+	uint64_t command_time_ms;
+	uint64_t tls_time_ms;
+	uint64_t session_time_ms;
+	uint64_t data_rate_bytes; // a second
+	uint64_t unread_output_bytes;
+	uint64_t body_memory_bytes;
+	uint64_t body_memory_per_message_bytes;
+	uint64_t login_failures_per_address;
+	uint64_t login_failures_per_account;
+	uint64_t login_failure_time_ms;
+	uint64_t logins_waiting;
+	uint64_t alias_depth;
+	uint64_t alias_recipients;
+};
+
+struct config_queue {
+	bool hold;
+	uint64_t expire_ms;
+	CONFIG_LIST(uint64_t) retry_ms;
+	uint64_t messages;
+	uint64_t segment_size_bytes;
+	uint64_t disk_reserve_bytes;
+};
+
+enum config_log_format { CONFIG_LOG_TEXT, CONFIG_LOG_JSON };
+
+struct config_log {
+	struct view to; // "stderr", "syslog" or an absolute path
+	enum config_log_format format;
+	uint64_t level; // enum log_level
+};
+
+struct config {
+	struct view hostname;
+	struct view postmaster;
+	struct view data_dir, spool_dir, mail_dir; // absolute
+	CONFIG_LIST(struct config_listener) listeners;
+	struct config_tls tls;
+	CONFIG_LIST(struct config_domain) domains;
+	CONFIG_LIST(struct config_alias) aliases; // those of aliases_file too
+	struct view aliases_file;
+	struct view plus_separator; // one character, or empty: no plus addressing
+	struct config_relay relay;
+	CONFIG_LIST(struct config_route) routes;
+	struct config_dns dns;
+	struct config_outbound outbound;
+	struct config_limits limits;
+	struct config_queue queue;
+	struct config_log log;
+	uint64_t threads; // loops that receive
+	CONFIG_LIST(struct view) include;
+};
