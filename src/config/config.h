@@ -12,6 +12,11 @@
 
 #include "base/arena.h"
 #include "base/buffer.h"
+#include "policy/login.h"
+#include "policy/relay.h"
+#include "policy/retry.h"
+#include "policy/route.h"
+#include "policy/site.h"
 
 #define CONFIG_LIST(type) \
 	struct { \
@@ -19,27 +24,25 @@
 		size_t count; \
 	}
 
-// Who gets a part of the configuration; bits.
+// Who gets a part of the configuration; bits. The supervisor, which loads it, holds all of it.
 enum config_reader {
 	CONFIG_RECEIVE = 1,
 	CONFIG_DELIVER = 2,
 	CONFIG_FACTS = 4,
 	CONFIG_KEEPER = 8,
 	CONFIG_ALL = 15,
-	CONFIG_SUPERVISOR = 16, // loads it, so holds all of it but for secrets' users below
 };
 
-enum config_role { CONFIG_ROLE_RELAY, CONFIG_ROLE_SUBMISSION };
-enum config_listener_tls { CONFIG_TLS_STARTTLS, CONFIG_TLS_IMPLICIT };
+enum config_listener_tls { CONFIG_TLS_STARTTLS, CONFIG_TLS_IMPLICIT, CONFIG_TLS_BY_PORT };
 
 struct config_listener {
 	uint64_t port;
-	enum config_role role;
-	enum config_listener_tls tls;
-	CONFIG_LIST(struct view) addresses; // numeric; none: all IPv4 and all IPv6 addresses
-	struct view name;                   // in the log and in trace; unique
-	struct view hostname;               // in the greeting
-	struct view certificate;            // a path out of tls.certificates; empty: the first
+	enum listener_role role;
+	enum config_listener_tls tls;             // never BY_PORT once loaded
+	CONFIG_LIST(struct ip_address) addresses; // none: all of IPv4 and all of IPv6
+	struct view name;                         // in the log and in trace; unique
+	struct view hostname;                     // in the greeting
+	struct view certificate; // a path out of tls.certificates; empty: the first
 };
 
 struct config_certificate {
@@ -64,39 +67,6 @@ struct config_alias {
 	CONFIG_LIST(struct view) targets;
 };
 
-struct config_relay_network {
-	struct view network;              // "10.0.0.0/8", "2001:db8::/32", "192.0.2.1"
-	CONFIG_LIST(struct view) senders; // patterns; none: any, for private networks only
-};
-
-struct config_relay {
-	CONFIG_LIST(struct config_relay_network) networks;
-	CONFIG_LIST(struct view) domains;
-};
-
-enum config_via_tls {
-	CONFIG_VIA_TLS_AUTO, // implicit on port 465, else STARTTLS where offered
-	CONFIG_VIA_TLS_STARTTLS,
-	CONFIG_VIA_TLS_IMPLICIT,
-};
-
-struct config_via {
-	struct view host; // empty: the recipient domain's MX hosts
-	CONFIG_LIST(uint64_t) ports;
-	enum config_via_tls tls;
-	struct view username;
-	struct view password_file;
-	struct view password; // what the file holds; deliver alone gets it
-};
-
-struct config_route {
-	CONFIG_LIST(struct view) to; // patterns: a domain, "*.domain", or "*"
-	CONFIG_LIST(struct view) from;
-	CONFIG_LIST(struct view) login;
-	CONFIG_LIST(struct view) source; // names of outbound.sources
-	struct config_via via;
-};
-
 enum config_dns_mode { CONFIG_DNS_AUTO, CONFIG_DNS_RECURSIVE, CONFIG_DNS_FORWARD };
 enum config_switch { CONFIG_AUTO, CONFIG_ON, CONFIG_OFF };
 
@@ -109,7 +79,7 @@ struct config_dns {
 
 struct config_source {
 	struct view name;
-	struct view address;  // numeric
+	struct ip_address address;
 	struct view hostname; // for EHLO
 };
 
@@ -119,8 +89,7 @@ struct config_outbound {
 	CONFIG_LIST(struct config_source) sources;
 	CONFIG_LIST(struct view) source; // names, tried in order; none: the system chooses
 	uint64_t connections;
-	uint64_t connections_per_site;
-	uint64_t messages_per_connection;
+	struct site_settings site;
 	uint64_t connect_time_ms;
 	uint64_t reply_time_ms;
 	uint64_t data_time_ms;
@@ -145,18 +114,13 @@ struct config_limits {
 	uint64_t unread_output_bytes;
 	uint64_t body_memory_bytes;
 	uint64_t body_memory_per_message_bytes;
-	uint64_t login_failures_per_address;
-	uint64_t login_failures_per_account;
-	uint64_t login_failure_time_ms;
+	struct login_limits logins;
 	uint64_t logins_waiting;
-	uint64_t alias_depth;
-	uint64_t alias_recipients;
 };
 
 struct config_queue {
 	bool hold;
-	uint64_t expire_ms;
-	CONFIG_LIST(uint64_t) retry_ms;
+	struct retry_settings retry;
 	uint64_t messages;
 	uint64_t segment_size_bytes;
 	uint64_t disk_reserve_bytes;
@@ -180,8 +144,8 @@ struct config {
 	CONFIG_LIST(struct config_alias) aliases; // those of aliases_file too
 	struct view aliases_file;
 	struct view plus_separator; // one character, or empty: no plus addressing
-	struct config_relay relay;
-	CONFIG_LIST(struct config_route) routes;
+	struct relay_rules relay;
+	CONFIG_LIST(struct route) routes; // a smarthost with a username is VERIFIED
 	struct config_dns dns;
 	struct config_outbound outbound;
 	struct config_limits limits;
