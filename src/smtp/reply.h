@@ -81,7 +81,6 @@ struct smtp_reply {
 	X(LINE_NEVER_ENDS, 421, 5, 6, "Line far too long, closing") \
 	X(TOO_MANY_ERRORS, 421, 7, 0, "Too many errors, closing") \
 	X(TOO_MANY_COMMANDS, 421, 7, 0, "Too many commands without a message, closing") \
-	X(TOO_MUCH_UNREAD, 421, 4, 5, "Too many replies unread, closing") \
 	X(TIMEOUT, 421, 4, 2, "Timeout, closing") \
 	X(TOO_SLOW, 421, 4, 2, "Data comes too slowly, closing") \
 	X(NO_MEMORY, 452, 3, 1, "Out of memory, try again later") \

@@ -11,6 +11,7 @@
 //     EVENT: event.kind says what happened; those marked "await" want smtp_server_answer or
 //            smtp_server_accept, now or later
 //     WAIT:  an await point is open: flush, sleep, step again after the answer
+//     FLUSH: output_bytes_max is reached: flush all of it, reading nothing meanwhile; step again
 //     BODY:  smtp_server_body takes what is left in input, then what is read straight into the
 //            message's own buffer, until it returns something else
 //     TLS:   flush, handshake, smtp_server_tls_started, step again
@@ -139,6 +140,7 @@ enum smtp_step {
 	SMTP_STEP_INPUT,
 	SMTP_STEP_EVENT,
 	SMTP_STEP_WAIT,
+	SMTP_STEP_FLUSH,
 	SMTP_STEP_BODY,
 	SMTP_STEP_TLS,
 	SMTP_STEP_CLOSE,
@@ -153,7 +155,7 @@ enum smtp_close_reason {
 	SMTP_CLOSE_ERRORS,    // errors_max
 	SMTP_CLOSE_COMMANDS,  // commands_max
 	SMTP_CLOSE_LINE,      // a line without end
-	SMTP_CLOSE_UNREAD,    // output_bytes_max
+	SMTP_CLOSE_UNREAD,    // timeout with replies that the peer did not read
 	SMTP_CLOSE_SIZE,      // went on far beyond the size that was refused
 	SMTP_CLOSE_MEMORY,    // none left
 	SMTP_CLOSE_BARE,      // bare CR or LF: smuggling (A1)
@@ -189,6 +191,7 @@ struct smtp_server {
 	struct smtp_transaction *transaction;
 	struct smtp_login *login; // an AUTH under way
 	char *helo;               // NUL-terminated; NULL before HELO
+	char *helo_asked;         // until HELO is answered
 	uint64_t started_ms;
 	uint64_t since_ms; // begin of what the deadline times
 	uint32_t skipped;  // bytes of a long line
@@ -202,7 +205,6 @@ struct smtp_server {
 	bool authenticated : 1;
 	bool partial : 1;   // some bytes of a command are there
 	bool reset_due : 1; // RESET is to be told
-	bool quit_due : 1;  // QUIT is to be told
 };
 
 void smtp_server_init(struct smtp_server *server, const struct smtp_server_settings *settings,
@@ -243,8 +245,9 @@ void smtp_server_output_sent(struct smtp_server *server, size_t size);
 // for the shell (an answer, a handshake) or is closed. Ask again after each step.
 uint64_t smtp_server_deadline_ms(const struct smtp_server *server);
 void smtp_server_timeout(struct smtp_server *server); // says 421; the next step returns CLOSE
-// The shell ends the session between two commands (orderly stop): says the reply (a 421).
-void smtp_server_shut(struct smtp_server *server, enum smtp_reply_id id);
+// Orderly stop: says 421 and closes if no command is half done (in the states CONNECT, COMMAND and
+// REFUSED with nothing awaited); otherwise false: try again after the next step.
+bool smtp_server_shut(struct smtp_server *server);
 
 bool smtp_server_linger(const struct smtp_server *server);
 
