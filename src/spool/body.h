@@ -1,0 +1,34 @@
+// A large body on its way in: bytes are added on the loop's thread, a pool writes them into
+// body/ID, and the file with its name is synced before the record that names it is appended.
+// At most two buffers of SPOOL_BODY_BUFFER_BYTES each per body. One loop thread.
+//
+//	spool_body_new -> spool_body_add ... -> spool_body_finish -> (finished: OK) ->
+//	spool_writer_append with SPOOL_BODY_FILE -> spool_body_free(body, the append's success)
+#pragma once
+
+#include "base/view.h"
+#include "os/worker.h"
+#include "spool/writer.h"
+
+enum { SPOOL_BODY_BUFFER_BYTES = 256 * 1024 };
+
+struct spool_body;
+
+struct spool_body_calls {
+	void (*ready)(void *context); // after spool_body_is_full: there is room again
+	// Once after spool_body_finish: OK when all is durable.
+	void (*finished)(void *context, enum error error);
+	void *context;
+};
+
+// ERROR_NO_SPACE when the reserve would be touched (as last measured); no I/O yet.
+enum error spool_body_new(struct spool_writer *writer, struct os_pool *pool, uint64_t id,
+			  struct spool_body_calls calls, struct spool_body **ret_body) must_check;
+// Copies the bytes. At most SPOOL_BODY_BUFFER_BYTES at once. The error of an earlier write is told
+// here too; ERROR_LIMIT: it was full.
+enum error spool_body_add(struct spool_body *body, struct view bytes) must_check;
+bool spool_body_is_full(const struct spool_body *body); // stop reading until ready is called
+uint64_t spool_body_size(const struct spool_body *body);
+void spool_body_finish(struct spool_body *body);
+// At any moment; no call comes after it. keep false removes the file. Accepts NULL.
+void spool_body_free(struct spool_body *body, bool keep);
