@@ -38,7 +38,11 @@ void log_event(enum log_level level, const char *event, const struct log_field *
 #define LOG(level, event, ...) \
 	log_event((level), (event), (const struct log_field[]){ __VA_ARGS__ }, \
 		  sizeof((const struct log_field[]){ __VA_ARGS__ }) / sizeof(struct log_field))
-// The line itself, without writing it; for tests and for `trace`.
+// The line itself with its line feed, without writing it; for tests and for `trace`. As text:
+//     2026-11-21T20:13:31.123Z info deliver delivered id=06f... relay="mx.example.org 192.0.2.1"
+// time, level, process, event, then the fields, quoted where they hold a blank, a quote or "=" or
+// nothing. As JSON: one object with time, level, process, event and the fields. In both, a
+// backslash in a value is doubled, what is unsafe is \xNN, and a value ends after 1 KiB with "...".
 struct buffer;
 void log_format(struct buffer *out, bool json, uint64_t wall_ms, const char *process,
 		enum log_level level, const char *event, const struct log_field *fields,

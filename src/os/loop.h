@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "base/list.h"
 
 struct os_loop;
 
@@ -18,8 +19,10 @@ void os_loop_run(struct os_loop *loop);              // until os_loop_stop
 void os_loop_stop(struct os_loop *loop);             // on the loop's thread
 uint64_t os_loop_now_ms(const struct os_loop *loop); // os_clock_mono_ms as of this turn of the loop
 
-// Descriptors. One watch per descriptor; level-triggered. The descriptor stays the caller's, and
-// must be closed only after os_watch_free.
+// Descriptors. One watch per descriptor (a second is ERROR_EXISTS); level-triggered. The descriptor
+// stays the caller's, and must be closed only after os_watch_free. A broken connection is reported
+// as whatever is waited for; receiving or sending then tells. Pausing reading and going on costs no
+// system call unless something arrived meanwhile; waiting for writable costs two.
 enum { OS_READABLE = 1, OS_WRITABLE = 2 };
 
 struct os_watch;
@@ -30,12 +33,14 @@ enum error os_watch_new(struct os_loop *loop, int fd, os_watch_fn *fn, void *con
 enum error os_watch_set(struct os_watch *watch, int events) must_check; // 0 pauses it
 void os_watch_free(struct os_watch *watch);                             // accepts NULL
 
-// Timers live in a wheel inside the loop (resolution 10 ms above one second, 1 ms below): setting
-// one again and again is cheap. Zero-initialise, or os_timer_init; then set.
+// Timers live in a wheel inside the loop (resolution 1 ms, at most 34 years): setting one again and
+// again costs a few stores. They are called in the order of their due times, equal ones in the
+// order of their setting; delay 0 means the loop's next turn. os_timer_init, then set; a zeroed
+// timer may be stopped and asked.
 typedef void os_timer_fn(void *context);
 
 struct os_timer {
-	struct os_timer *next, *previous;
+	struct list link; // the wheel's; of a timer that is not set, points to itself
 	struct os_loop *loop;
 	os_timer_fn *fn;
 	void *context;

@@ -30,7 +30,7 @@ enum error os_channel_pair(int ret_fds[2]) must_check;
 enum error os_channel_new(struct os_loop *loop, int fd, unsigned queue_max,
 			  os_channel_message_fn *on_message, os_channel_closed_fn *on_closed,
 			  void *context, struct os_channel **ret_channel) must_check;
-// Copies the payload, duplicates nothing: fds stay the caller's and may be closed at once after it.
+// Copies the payload. fds stay the caller's and may be closed at once after it. Order is kept.
 enum error os_channel_send(struct os_channel *channel, uint16_t type, uint32_t id,
 			   struct view payload, const int *fds, unsigned fd_count) must_check;
 void os_channel_free(struct os_channel *channel); // accepts NULL

@@ -9,6 +9,8 @@
 
 // A new zeroed page of size bytes, mapped for writing; its descriptor is handed to other processes.
 enum error os_page_new(const char *name, size_t size, int *ret_fd, void **ret_memory) must_check;
+// A second descriptor of the page that can only be mapped for reading: the one to hand to readers.
+enum error os_page_reader(int fd, int *ret_fd) must_check;
 // Maps one that was received. size is what the caller needs: a smaller page is ERROR_INVALID.
 // The page is checked to be sealed against shrinking, so that reading cannot fault.
 enum error os_page_map(int fd, size_t size, bool writable, void **ret_memory) must_check;

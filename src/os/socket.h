@@ -21,6 +21,8 @@ struct os_address {
 // becomes IPv4, so that one peer has one name.
 enum error os_address_parse(struct view text, uint16_t port,
 			    struct os_address *ret_address) must_check;
+// From the 16 bytes in network order, with the same rule for mapped ones.
+struct os_address os_address_from_ip6(const uint8_t ip6[16], uint16_t port);
 void os_address_add_text(struct buffer *out, const struct os_address *address); // without the port
 bool os_address_equal(const struct os_address *a, const struct os_address *b);  // with the port
 
