@@ -14,7 +14,7 @@ enum place {
 
 static void add_line_end(struct outgoing *o, struct buffer *out)
 {
-	buffer_add_text(out, o->form == OUTGOING_SMTP ? "\r\n" : "\n");
+	buffer_add_text(out, o->form == OUTGOING_MAILDIR ? "\n" : "\r\n");
 	o->line_start = true;
 }
 

@@ -18,6 +18,7 @@ enum {
 
 enum outgoing_form {
 	OUTGOING_SMTP,    // CRLF line ends, dots stuffed, and the final "." line
+	OUTGOING_STORED,  // CRLF line ends and nothing else: what the spool holds
 	OUTGOING_MAILDIR, // LF line ends
 };
 
