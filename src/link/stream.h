@@ -2,7 +2,7 @@
 // never blocks and has no loop inside: the owner watches the socket (stream.socket) and calls
 // again. It keeps no plain text: what was received is the caller's, so that nothing read before
 // TLS can be taken for something read under it (attack A6) as long as the caller drops its own
-// input when it starts TLS. A plain stream is these two words; one under TLS gives its buffers back
+// input when it starts TLS. A plain stream is these words; one under TLS gives its buffers back
 // whenever it is idle. RFC 3207, RFC 8314, RFC 8446.
 //
 // One owner, one thread. The struct may move, even under TLS.
@@ -15,6 +15,7 @@ struct stream_tls;
 
 struct stream {
 	int socket;             // the stream's own until stream_close; -1 when closed
+	int wants;              // after ERROR_AGAIN: OS_READABLE or OS_WRITABLE (os/loop.h)
 	struct stream_tls *tls; // NULL while plain
 };
 
@@ -45,9 +46,12 @@ enum error stream_send(struct stream *stream, struct view bytes, size_t *ret_len
 enum error stream_send_parts(struct stream *stream, const struct os_socket_part *parts,
 			     unsigned count, size_t *ret_len) must_check;
 
-// What the last call that said ERROR_AGAIN waits for: OS_READABLE or OS_WRITABLE (os/loop.h). For a
-// receive nearly always the first, for a send the second; TLS may turn them round.
-int stream_wants(const struct stream *stream);
+// What the last call that said ERROR_AGAIN waits for. For a receive nearly always OS_READABLE, for
+// a send OS_WRITABLE; TLS may turn them round.
+static inline int stream_wants(const struct stream *stream)
+{
+	return stream->wants;
+}
 
 // Starts TLS on a plain stream; then call stream_handshake until it is done. The context is kept
 // alive by the stream: a reload does not touch connections that began before it.
