@@ -19,10 +19,11 @@ void os_loop_run(struct os_loop *loop);              // until os_loop_stop
 void os_loop_stop(struct os_loop *loop);             // on the loop's thread
 uint64_t os_loop_now_ms(const struct os_loop *loop); // os_clock_mono_ms as of this turn of the loop
 
-// Descriptors. One watch per descriptor (a second is ERROR_EXISTS); level-triggered. The descriptor
-// stays the caller's, and must be closed only after os_watch_free. A broken connection is reported
-// as whatever is waited for; receiving or sending then tells. Pausing reading and going on costs no
-// system call unless something arrived meanwhile; waiting for writable costs two.
+// Descriptors. Non-blocking ones. One watch per descriptor (a second is ERROR_EXISTS);
+// level-triggered. The descriptor stays the caller's, and must be closed only after os_watch_free.
+// A broken connection is reported as whatever is waited for; receiving or sending then tells.
+// Pausing reading and going on costs no system call unless something arrived meanwhile; waiting for
+// writable costs two.
 enum { OS_READABLE = 1, OS_WRITABLE = 2 };
 
 struct os_watch;
