@@ -111,11 +111,9 @@ static const char *failure_text(const struct stream_tls *tls, unsigned long erro
 {
 	const char *text = ERR_reason_error_string(error);
 
-	if (tls->socket.result == ERROR_CLOSED) {
-		return "connection closed";
-	}
-	if (tls->socket.result != OK && tls->socket.result != ERROR_AGAIN) {
-		return "connection broken";
+	if (tls->socket.broken != OK) {
+		return tls->socket.broken == ERROR_CLOSED ? "connection closed"
+							  : "connection broken";
 	}
 	if (ERR_GET_REASON(error) == SSL_R_CERTIFICATE_VERIFY_FAILED) {
 		return X509_verify_cert_error_string(SSL_get_verify_result(tls->ssl));
@@ -136,8 +134,7 @@ static enum error refusal(struct stream *stream, int result)
 	default: break;
 	}
 	tls->failure = failure_text(tls, ERR_peek_error());
-	tls->error = tls->socket.result == OK || tls->socket.result == ERROR_AGAIN ? ERROR_CRYPTO
-										   : ERROR_RESET;
+	tls->error = tls->socket.broken == OK ? ERROR_CRYPTO : ERROR_RESET;
 	ERR_clear_error();
 	return tls->error;
 }

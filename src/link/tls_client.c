@@ -2,7 +2,6 @@
 #include <stdlib.h>
 
 #include "link/tls_context.h"
-#include "os/file.h"
 
 static void client_free(struct tls_context *context)
 {
@@ -69,19 +68,4 @@ struct tls_client *tls_client_ref(struct tls_client *client)
 void tls_client_unref(struct tls_client *client)
 {
 	tls_context_unref(client ? &client->context : NULL);
-}
-
-enum error tls_system_authorities(struct buffer *out)
-{
-	static const char *const bundles[] = {
-		"/etc/ssl/certs/ca-certificates.crt", // Debian, Ubuntu, Alpine
-		"/etc/pki/tls/certs/ca-bundle.crt",   // Fedora
-		"/etc/ssl/cert.pem",
-	};
-	enum error error = ERROR_NOT_FOUND;
-
-	for (size_t i = 0; i < sizeof bundles / sizeof *bundles && error == ERROR_NOT_FOUND; i++) {
-		error = os_file_read_whole(bundles[i], out);
-	}
-	return error;
 }

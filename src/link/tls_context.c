@@ -17,28 +17,42 @@ void tls_context_unref(struct tls_context *context)
 	}
 }
 
-static int socket_read(BIO *bio, char *bytes, size_t size, size_t *ret_len)
+// Notes what ends the connection: the first thing that does, since OpenSSL tries to send an alert
+// after it. Returns what a BIO returns.
+static int socket_result(BIO *bio, enum error error)
 {
 	struct tls_socket *tls = BIO_get_data(bio);
 
+	if (error != OK && error != ERROR_AGAIN && tls->broken == OK) {
+		tls->broken = error;
+	}
+	return error == OK;
+}
+
+static int socket_read(BIO *bio, char *bytes, size_t size, size_t *ret_len)
+{
+	struct tls_socket *tls = BIO_get_data(bio);
+	enum error error;
+
 	BIO_clear_retry_flags(bio);
-	tls->result = os_socket_receive(tls->socket, bytes, size, ret_len);
-	if (tls->result == ERROR_AGAIN) {
+	error = os_socket_receive(tls->socket, bytes, size, ret_len);
+	if (error == ERROR_AGAIN) {
 		BIO_set_retry_read(bio);
 	}
-	return tls->result == OK;
+	return socket_result(bio, error);
 }
 
 static int socket_write(BIO *bio, const char *bytes, size_t len, size_t *ret_len)
 {
 	struct tls_socket *tls = BIO_get_data(bio);
+	enum error error;
 
 	BIO_clear_retry_flags(bio);
-	tls->result = os_socket_send(tls->socket, view_of(bytes, len), ret_len);
-	if (tls->result == ERROR_AGAIN) {
+	error = os_socket_send(tls->socket, view_of(bytes, len), ret_len);
+	if (error == ERROR_AGAIN) {
 		BIO_set_retry_write(bio);
 	}
-	return tls->result == OK;
+	return socket_result(bio, error);
 }
 
 static long socket_control(BIO *bio, int command, long number, void *pointer)
@@ -49,7 +63,7 @@ static long socket_control(BIO *bio, int command, long number, void *pointer)
 	(void)pointer;
 	switch (command) {
 	case BIO_CTRL_FLUSH: return 1;
-	case BIO_CTRL_EOF: return tls->result == ERROR_CLOSED;
+	case BIO_CTRL_EOF: return tls->broken == ERROR_CLOSED;
 	default: return 0;
 	}
 }

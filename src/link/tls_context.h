@@ -30,7 +30,7 @@ void tls_context_unref(struct tls_context *context); // accepts NULL
 
 struct tls_socket {
 	int socket;
-	enum error result; // of the last call that did not pass bytes
+	enum error broken; // what ended it, OK before that
 };
 
 enum error tls_socket_method_new(BIO_METHOD **ret_method) must_check;
