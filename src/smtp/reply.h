@@ -50,14 +50,14 @@ struct smtp_reply {
 	X(AUTH_CANCELLED, 501, 5, 0, "Login cancelled") \
 	X(BAD_SIZE, 501, 5, 4, "SIZE takes a decimal number") \
 	X(BAD_BODY, 501, 5, 4, "BODY takes 7BIT or 8BITMIME") \
+	X(BAD_SMTPUTF8, 501, 5, 4, "SMTPUTF8 takes no value") \
 	X(BAD_AUTH_PARAMETER, 501, 5, 4, "AUTH takes <> or an address in xtext") \
 	X(REPEATED_PARAMETER, 501, 5, 4, "Parameter given twice") \
 	X(NOT_OFFERED, 502, 5, 1, "Not offered here") \
 	X(HELO_FIRST, 503, 5, 1, "Say EHLO first") \
 	X(MAIL_FIRST, 503, 5, 1, "Say MAIL first") \
 	X(RCPT_FIRST, 503, 5, 1, "No recipient was accepted") \
-	X(MAIL_TWICE, 503, 5, 1, "A transaction is open: finish it or say RSET") \
-	X(IN_TRANSACTION, 503, 5, 1, "Not inside a transaction") \
+	X(IN_TRANSACTION, 503, 5, 1, "A transaction is open: finish it or say RSET") \
 	X(AUTH_TWICE, 503, 5, 1, "Already authenticated") \
 	X(TLS_TWICE, 503, 5, 1, "TLS is already on") \
 	X(REFUSED_BEFORE, 503, 5, 1, "This connection was refused; say QUIT") \

@@ -40,6 +40,7 @@ enum {
 	SMTP_LINE_DEFAULT = 2048,       // of a command, CR LF included
 	SMTP_AUTH_LINE_MAX = 12288,     // RFC 4954 section 4; AUTH and its continuations
 	SMTP_LINE_SKIP_MAX = 64 * 1024, // of a line that never ends, before 421
+	SMTP_BODY_SKIP_MAX = 64 * 1024 * 1024, // of a refused body, before closing
 	SMTP_HELO_MAX = 255,
 	SMTP_RECIPIENTS_MIN = 100, // RFC 5321 section 4.5.3.1.8
 };
@@ -92,14 +93,13 @@ enum smtp_event_kind {
 	SMTP_EVENT_DATA,     // await: accepted, the body follows
 	SMTP_EVENT_MESSAGE,  // await: the whole body is there; a positive answer takes
 			     // responsibility
-	SMTP_EVENT_RESET, // the open transaction is gone (RSET, EHLO, QUIT, a body refused midway)
-	SMTP_EVENT_QUIT,  // the peer said QUIT
+	SMTP_EVENT_RESET,    // the open transaction is gone (RSET, EHLO, a body refused midway)
 };
 
 enum smtp_body_type { SMTP_BODY_7BIT, SMTP_BODY_8BITMIME };
 
 struct smtp_event_helo {
-	struct view name; // as sent, checked to be a domain or a literal; ASCII or UTF-8
+	struct view name; // as sent: 1 to SMTP_HELO_MAX of letters, digits and -._:[]
 	bool extended;    // EHLO
 };
 
@@ -201,6 +201,7 @@ struct smtp_server {
 	uint8_t awaiting;  // enum smtp_event_kind
 	uint8_t close_reason;
 	bool extended : 1; // greeted with EHLO
+	bool extended_asked : 1;
 	bool tls : 1;
 	bool authenticated : 1;
 	bool partial : 1;   // some bytes of a command are there
