@@ -1,5 +1,6 @@
 // Work off the loop's thread. In the simulation both run as scheduled events on the one thread,
-// each at a seeded moment.
+// each at a seeded moment. Threads take no signals; a name stays its owner's, for as long as they
+// run.
 #pragma once
 
 #include "os/loop.h"
@@ -28,5 +29,6 @@ enum error os_pool_new(struct os_loop *loop, const char *name, unsigned threads,
 		       struct os_pool **ret_pool) must_check;
 // ERROR_LIMIT when jobs_max jobs wait already.
 enum error os_pool_submit(struct os_pool *pool, struct os_job *job) must_check;
-void os_pool_free(struct os_pool *pool); // finishes running jobs, drops waiting ones without done;
-					 // accepts NULL
+// Finishes running jobs and calls their done; drops waiting ones without it. On the loop's thread,
+// not from a done; accepts NULL.
+void os_pool_free(struct os_pool *pool);
