@@ -18,6 +18,7 @@ struct login_limits {
 struct login_limits login_limits_default(void);
 
 struct login_facts {
+	struct hash_key secret;   // of the process, for keys
 	struct ip_address client; // family 0 (a local socket): no limit per address
 	struct view account;      // as given, case-folded
 	struct view password;     // is not kept

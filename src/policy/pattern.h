@@ -9,6 +9,7 @@
 // Compared on normalised addresses only (attack A37). Pure; what a pattern views lies in its arena.
 #pragma once
 
+#include "base/buffer.h"
 #include "mail/address.h"
 
 enum pattern_kind {

@@ -1,5 +1,6 @@
-// When to try again, when to warn the sender, when to give up. Exponential with jitter, by class of
-// failure (attack A32). Pure; times are wall-clock milliseconds, the random number is a fact.
+// When to try again, when to warn the sender, when to give up. Doubling delays with jitter, longer
+// for the classes that only a person can mend (attack A32). Pure; times are wall-clock
+// milliseconds, the random number is a fact.
 #pragma once
 
 #include <stdbool.h>
@@ -17,8 +18,10 @@ enum retry_class {
 };
 
 struct retry_settings {
-	uint64_t expire_ms; // after arrival; default 5 days
-	uint64_t warn_ms;   // after arrival; 0: never; default 4 hours
+	uint64_t first_ms;   // before the second attempt, then doubled each time; default 5 minutes
+	uint64_t longest_ms; // between attempts; default 4 hours
+	uint64_t expire_ms;  // after arrival; default 5 days
+	uint64_t warn_ms;    // after arrival; 0: never; default 4 hours
 };
 
 struct retry_settings retry_settings_default(void);

@@ -1,0 +1,301 @@
+#include "policy/rate.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/list.h"
+
+// The hash of the concatenation would let one text run into the next; hashing the hash does not.
+struct rate_key rate_key_with(struct hash_key secret, struct rate_key key, struct view more)
+{
+	secret.k0 ^= key.hash;
+	return (struct rate_key){ hash_siphash(secret, more) };
+}
+
+struct rate_key rate_key_of_text(struct hash_key secret, enum rate_kind kind, struct view text)
+{
+	secret.k1 ^= (uint64_t)kind;
+	return (struct rate_key){ hash_siphash(secret, text) };
+}
+
+struct rate_key rate_key_of_address(struct hash_key secret, enum rate_kind kind,
+				    const struct ip_address *address)
+{
+	struct network peer = network_around(address, address->family == 4 ? 32 : 64);
+	char bytes[1 + sizeof peer.address.bytes];
+
+	bytes[0] = (char)peer.address.family;
+	memcpy(bytes + 1, peer.address.bytes, sizeof peer.address.bytes);
+	return rate_key_of_text(secret, kind, view_of(bytes, sizeof bytes));
+}
+
+// Entries by hash, in chains; the same entries in order of use.
+struct entry {
+	struct entry *chain;
+	struct list recent; // links of the free list too
+	uint64_t hash;
+	uint64_t changed_ms;
+	uint64_t tokens_milli; // thousandths of a token, or what is open
+};
+
+struct index {
+	struct entry *entries;
+	struct entry **buckets;
+	size_t mask;
+	struct list used; // the latest first
+	struct list free;
+};
+
+static size_t power_of_two_above(size_t number)
+{
+	size_t power = 1;
+
+	while (power < number) {
+		power *= 2;
+	}
+	return power;
+}
+
+static void index_done(struct index *index)
+{
+	free(index->entries);
+	free(index->buckets);
+}
+
+static enum error index_init(struct index *index, size_t entries_max)
+{
+	size_t buckets = power_of_two_above(entries_max);
+
+	index->entries = calloc(entries_max, sizeof *index->entries);
+	index->buckets = calloc(buckets, sizeof *index->buckets);
+	if (!index->entries || !index->buckets) {
+		index_done(index);
+		return ERROR_NO_MEMORY;
+	}
+	index->mask = buckets - 1;
+	list_init(&index->used);
+	list_init(&index->free);
+	for (size_t i = 0; i < entries_max; i++) {
+		list_add_last(&index->free, &index->entries[i].recent);
+	}
+	return OK;
+}
+
+static struct entry **index_place(const struct index *index, struct rate_key key)
+{
+	struct entry **place = &index->buckets[key.hash & index->mask];
+
+	while (*place && (*place)->hash != key.hash) {
+		place = &(*place)->chain;
+	}
+	return place;
+}
+
+static void index_remove(struct index *index, struct rate_key key)
+{
+	struct entry **place = index_place(index, key);
+	struct entry *entry = *place;
+
+	if (entry) {
+		*place = entry->chain;
+		list_remove(&entry->recent);
+		list_add_first(&index->free, &entry->recent);
+	}
+}
+
+// An entry for a key that has none; NULL when all are used.
+static struct entry *index_add(struct index *index, struct rate_key key)
+{
+	struct list *link = list_take_first(&index->free);
+	struct entry *entry, **place;
+
+	if (!link) {
+		return NULL;
+	}
+	entry = CONTAINER_OF(link, struct entry, recent);
+	place = &index->buckets[key.hash & index->mask];
+	*entry = (struct entry){ .hash = key.hash, .chain = *place };
+	*place = entry;
+	list_add_first(&index->used, &entry->recent);
+	return entry;
+}
+
+struct rate_table {
+	struct index index;
+	size_t forgotten;
+};
+
+enum error rate_table_new(size_t entries_max, struct rate_table **ret_table)
+{
+	struct rate_table *table = calloc(1, sizeof *table);
+
+	if (!table) {
+		return ERROR_NO_MEMORY;
+	}
+	if (index_init(&table->index, entries_max ? entries_max : 1) != OK) {
+		free(table);
+		return ERROR_NO_MEMORY;
+	}
+	*ret_table = table;
+	return OK;
+}
+
+void rate_table_free(struct rate_table *table)
+{
+	if (table) {
+		index_done(&table->index);
+		free(table);
+	}
+}
+
+size_t rate_table_forgotten(const struct rate_table *table)
+{
+	return table->forgotten;
+}
+
+enum { MILLI = 1000 };
+
+static uint64_t full_milli(struct rate_limit limit)
+{
+	return (uint64_t)limit.burst * MILLI;
+}
+
+// What the bucket holds now; a key that is not there has a full one.
+static uint64_t tokens_now_milli(const struct entry *entry, struct rate_limit limit,
+				 uint64_t now_ms)
+{
+	uint64_t full = full_milli(limit);
+	unsigned __int128 gained;
+	uint64_t passed_ms;
+
+	if (!entry || now_ms < entry->changed_ms) {
+		return entry && entry->tokens_milli < full ? entry->tokens_milli : full;
+	}
+	passed_ms = now_ms - entry->changed_ms;
+	if (passed_ms >= limit.period_ms) {
+		return full;
+	}
+	gained = (unsigned __int128)full * passed_ms / limit.period_ms;
+	return entry->tokens_milli + gained < full ? entry->tokens_milli + (uint64_t)gained : full;
+}
+
+static struct entry *entry_to_change(struct rate_table *table, struct rate_key key)
+{
+	struct entry *entry = *index_place(&table->index, key);
+
+	if (entry) {
+		list_remove(&entry->recent);
+		list_add_first(&table->index.used, &entry->recent);
+		return entry;
+	}
+	if (list_empty(&table->index.free)) {
+		struct entry *oldest =
+			CONTAINER_OF(table->index.used.previous, struct entry, recent);
+
+		index_remove(&table->index, (struct rate_key){ oldest->hash });
+		table->forgotten++;
+	}
+	return index_add(&table->index, key);
+}
+
+bool rate_take(struct rate_table *table, struct rate_key key, struct rate_limit limit,
+	       uint32_t tokens, uint64_t now_ms)
+{
+	uint64_t cost = (uint64_t)tokens * MILLI;
+	uint64_t held = tokens_now_milli(*index_place(&table->index, key), limit, now_ms);
+	struct entry *entry;
+
+	if (limit.burst == 0) {
+		return true;
+	}
+	if (held < cost) {
+		return false;
+	}
+	entry = entry_to_change(table, key);
+	entry->tokens_milli = held - cost;
+	entry->changed_ms = now_ms;
+	return true;
+}
+
+bool rate_has(const struct rate_table *table, struct rate_key key, struct rate_limit limit,
+	      uint64_t now_ms)
+{
+	return rate_wait_ms(table, key, limit, now_ms) == 0;
+}
+
+uint64_t rate_wait_ms(const struct rate_table *table, struct rate_key key, struct rate_limit limit,
+		      uint64_t now_ms)
+{
+	uint64_t held = tokens_now_milli(*index_place(&table->index, key), limit, now_ms);
+	uint64_t full = full_milli(limit);
+
+	if (limit.burst == 0 || held >= MILLI) {
+		return 0;
+	}
+	return (uint64_t)(((unsigned __int128)(MILLI - held) * limit.period_ms + full - 1) / full);
+}
+
+void rate_forget(struct rate_table *table, struct rate_key key)
+{
+	index_remove(&table->index, key);
+}
+
+struct count_table {
+	struct index index;
+};
+
+enum error count_table_new(size_t entries_max, struct count_table **ret_table)
+{
+	struct count_table *table = calloc(1, sizeof *table);
+
+	if (!table) {
+		return ERROR_NO_MEMORY;
+	}
+	if (index_init(&table->index, entries_max ? entries_max : 1) != OK) {
+		free(table);
+		return ERROR_NO_MEMORY;
+	}
+	*ret_table = table;
+	return OK;
+}
+
+void count_table_free(struct count_table *table)
+{
+	if (table) {
+		index_done(&table->index);
+		free(table);
+	}
+}
+
+bool count_enter(struct count_table *table, struct rate_key key, uint32_t max)
+{
+	struct entry *entry = *index_place(&table->index, key);
+
+	if (max == 0 || (entry && entry->tokens_milli >= max)) {
+		return false;
+	}
+	if (!entry) {
+		entry = index_add(&table->index, key);
+	}
+	if (!entry) {
+		return false;
+	}
+	entry->tokens_milli++;
+	return true;
+}
+
+void count_leave(struct count_table *table, struct rate_key key)
+{
+	struct entry *entry = *index_place(&table->index, key);
+
+	if (entry && --entry->tokens_milli == 0) {
+		index_remove(&table->index, key);
+	}
+}
+
+uint32_t count_open(const struct count_table *table, struct rate_key key)
+{
+	const struct entry *entry = *index_place(&table->index, key);
+
+	return entry ? (uint32_t)entry->tokens_milli : 0;
+}
