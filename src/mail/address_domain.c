@@ -152,13 +152,15 @@ struct view address_domain_display(struct arena *arena, struct view domain)
 	return display.data ? display : domain;
 }
 
-// A standardized tag, a colon, and dcontent (RFC 5321 section 4.1.3).
+// A standardized tag, a colon, and dcontent (RFC 5321 section 4.1.3). Tags begin with a letter, so
+// that an IPv6 address without its tag is none.
 static bool is_general_literal(struct view text)
 {
 	size_t colon = view_find(text, ':');
 	struct view content = view_from(text, colon + 1);
 
-	if (content.len == 0 || !is_label(view_first(text, colon), false)) {
+	if (content.len == 0 || !ascii_is_alpha(text.data[0]) ||
+	    !is_label(view_first(text, colon), false)) {
 		return false;
 	}
 	for (size_t i = 0; i < content.len; i++) {
