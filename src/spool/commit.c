@@ -1,30 +1,17 @@
 // The committer: takes what came in, writes it as one batch, syncs, publishes, tells.
 #include "spool/writer_private.h"
 
-#include "base/hash.h"
 #include "os/clock.h"
 #include "os/random.h"
 
 #include <string.h>
 
-enum {
-	BATCH_PARTS_MAX = 1024,
-	STAGING_BYTES = 512 * 1024, // small pieces are gathered here, larger ones written in place
-	STAGED_PIECE_BYTES = 16 * 1024,
-	HEADER_BYTES = SPOOL_RECORD_HEADER_BYTES,
-};
-
-// What one write and one sync commit.
+// What one write and one sync commit: its bytes lie in writer->batch_bytes.
 struct batch {
 	struct spool_append *first, **end;
-	struct os_file_part parts[BATCH_PARTS_MAX];
-	unsigned part_count;
 	uint32_t start, bytes;
-	size_t staged;
 	uint64_t records, last_id;
 };
-
-static const char zeros[SPOOL_BLOCK_BYTES];
 
 void spool_writer_note_failure(struct spool_writer *writer, enum error error)
 {
@@ -136,7 +123,6 @@ static void abandon(struct spool_writer *writer, uint32_t segment, uint32_t epoc
 
 static enum error write_header(struct spool_writer *writer, int file, uint32_t segment)
 {
-	char block[SPOOL_BLOCK_BYTES];
 	enum error error;
 
 	writer->use = (struct spool_segment_header){
@@ -152,8 +138,8 @@ static enum error write_header(struct spool_writer *writer, int file, uint32_t s
 	};
 	memcpy(writer->use.abandoned, writer->abandoned,
 	       writer->abandoned_count * sizeof *writer->abandoned);
-	spool_segment_header_encode(&writer->use, block);
-	error = os_file_write_at(file, 0, view_of(block, sizeof block));
+	spool_segment_header_encode(&writer->use, writer->batch_bytes);
+	error = os_file_write_at(file, 0, view_of(writer->batch_bytes, SPOOL_BLOCK_BYTES));
 	return error ? error : os_file_sync_data(file);
 }
 
@@ -181,29 +167,20 @@ static enum error open_use(struct spool_writer *writer)
 	return OK;
 }
 
-static void batch_add_part(struct batch *batch, const void *data, size_t len)
-{
-	struct os_file_part *last = batch->part_count ? &batch->parts[batch->part_count - 1] : NULL;
-
-	if (last && (const char *)last->data + last->len == data) {
-		last->len += len;
-	} else {
-		batch->parts[batch->part_count++] = (struct os_file_part){ data, len };
-	}
-	batch->bytes += (uint32_t)len;
-}
-
 static void batch_add(struct spool_writer *writer, struct batch *batch, struct view bytes)
 {
-	if (bytes.len > 0 && bytes.len <= STAGED_PIECE_BYTES &&
-	    batch->staged + bytes.len <= STAGING_BYTES) {
-		memcpy(writer->staging + batch->staged, bytes.data, bytes.len);
-		bytes.data = writer->staging + batch->staged;
-		batch->staged += bytes.len;
-	}
 	if (bytes.len > 0) {
-		batch_add_part(batch, bytes.data, bytes.len);
+		memcpy(writer->batch_bytes + batch->bytes, bytes.data, bytes.len);
+		batch->bytes += (uint32_t)bytes.len;
 	}
+}
+
+static void batch_add_zeros(struct spool_writer *writer, struct batch *batch, uint32_t to)
+{
+	uint32_t padded = (uint32_t)spool_pad(batch->bytes, to);
+
+	memset(writer->batch_bytes + batch->bytes, 0, padded - batch->bytes);
+	batch->bytes = padded;
 }
 
 static void batch_add_record(struct spool_writer *writer, struct batch *batch,
@@ -212,25 +189,20 @@ static void batch_add_record(struct spool_writer *writer, struct batch *batch,
 	struct spool_record_lengths lengths = { append->outcomes_bytes,
 						(uint32_t)append->head.len - append->outcomes_bytes,
 						append->body_bytes };
-	char *header = (char *)append->header;
-	uint32_t crc;
+	char header[SPOOL_RECORD_HEADER_BYTES], *record = writer->batch_bytes + batch->bytes;
 
-	spool_record_header_encode(header, &writer->use, writer->sequence + batch->records,
-				   batch->start, lengths);
-	crc = hash_crc32c(spool_record_header_crc(header), buffer_view(&append->head));
-	for (unsigned i = 0; i < append->body_count; i++) {
-		crc = hash_crc32c(crc, append->body[i]);
-	}
-	spool_record_header_seal(header, crc);
 	append->ref =
 		(struct spool_ref){ writer->settings.family, (uint16_t)writer->use.segment,
 				    writer->use.epoch, batch->start + batch->bytes, append->bytes };
-	batch_add(writer, batch, view_of(header, HEADER_BYTES));
+	spool_record_header_encode(header, &writer->use, writer->sequence + batch->records,
+				   batch->start, lengths);
+	batch_add(writer, batch, view_of(header, sizeof header));
 	batch_add(writer, batch, buffer_view(&append->head));
 	for (unsigned i = 0; i < append->body_count; i++) {
 		batch_add(writer, batch, append->body[i]);
 	}
-	batch_add(writer, batch, view_of(zeros, spool_pad(append->bytes, 8) - append->bytes));
+	spool_record_seal(record, append->bytes);
+	batch_add_zeros(writer, batch, 8);
 	batch->records++;
 	if (append->id > batch->last_id) {
 		batch->last_id = append->id;
@@ -242,35 +214,27 @@ static void batch_add_record(struct spool_writer *writer, struct batch *batch,
 static bool batch_has_room(const struct spool_writer *writer, const struct batch *batch,
 			   const struct spool_append *append)
 {
-	uint64_t bytes = spool_pad(batch->bytes + spool_pad(append->bytes, 8), SPOOL_BLOCK_BYTES);
+	uint64_t bytes = spool_pad(batch->bytes + (uint64_t)append->bytes, SPOOL_BLOCK_BYTES);
 
-	return batch->bytes < SPOOL_BATCH_BYTES &&
-	       batch->start + bytes <= writer->settings.segment_bytes &&
-	       batch->part_count + append->body_count + 4 <= BATCH_PARTS_MAX;
+	return bytes <= SPOOL_BATCH_BYTES && batch->start + bytes <= writer->settings.segment_bytes;
 }
 
 static enum error write_batch(struct spool_writer *writer, struct batch *batch)
 {
 	enum error error;
 
-	batch_add(writer, batch,
-		  view_of(zeros, spool_pad(batch->bytes, SPOOL_BLOCK_BYTES) - batch->bytes));
-	error = os_file_write_parts_at(writer->file, batch->start, batch->parts, batch->part_count);
+	batch_add_zeros(writer, batch, SPOOL_BLOCK_BYTES);
+	error = os_file_write_at(writer->file, batch->start,
+				 view_of(writer->batch_bytes, batch->bytes));
 	return error ? error : os_file_sync_data(writer->file);
 }
 
 static void commit_batch(struct spool_writer *writer)
 {
-	struct batch batch;
+	struct batch batch = { .start = writer->offset };
 	enum error error;
 
-	batch.first = NULL;
 	batch.end = &batch.first;
-	batch.part_count = 0;
-	batch.start = writer->offset;
-	batch.bytes = 0;
-	batch.staged = 0;
-	batch.records = batch.last_id = 0;
 	while (writer->waiting_first && batch_has_room(writer, &batch, writer->waiting_first)) {
 		batch_add_record(writer, &batch, take_waiting(writer));
 	}

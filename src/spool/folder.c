@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { ZERO_CHUNK_BYTES = 1024 * 1024 };
 
@@ -119,9 +120,12 @@ enum error spool_folder_list_segments(const struct spool_folder *folder, spool_s
 
 static enum error write_zeros(int file, uint32_t segment_bytes)
 {
-	char *zeros = calloc(1, ZERO_CHUNK_BYTES);
+	char *zeros = aligned_alloc(SPOOL_BLOCK_BYTES, ZERO_CHUNK_BYTES);
 	enum error error = zeros ? OK : ERROR_NO_MEMORY;
 
+	if (zeros) {
+		memset(zeros, 0, ZERO_CHUNK_BYTES);
+	}
 	for (uint32_t at = 0; !error && at < segment_bytes; at += ZERO_CHUNK_BYTES) {
 		uint32_t len = segment_bytes - at;
 
@@ -140,7 +144,8 @@ enum error spool_folder_zero_segment(const struct spool_folder *folder, uint16_t
 	int file;
 
 	spool_segment_name(family, segment, name);
-	error = os_file_open_at(folder->log, name, OS_READ | OS_WRITE | OS_CREATE | OS_TRUNCATE,
+	error = os_file_open_at(folder->log, name,
+				OS_READ | OS_WRITE | OS_CREATE | OS_TRUNCATE | OS_DIRECT,
 				folder->file_mode, &file);
 	if (error) {
 		return error;

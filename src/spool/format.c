@@ -100,15 +100,14 @@ void spool_record_header_encode(char ret_header[SPOOL_RECORD_HEADER_BYTES],
 	wire_put_u32(ret_header + 40, VERSION);
 }
 
-uint32_t spool_record_header_crc(const char *header)
+static uint32_t record_crc(const char *record, size_t len)
 {
-	return hash_crc32c(0, view_of(header + RECORD_CHECKED_FROM,
-				      SPOOL_RECORD_HEADER_BYTES - RECORD_CHECKED_FROM));
+	return hash_crc32c(0, view_of(record + RECORD_CHECKED_FROM, len - RECORD_CHECKED_FROM));
 }
 
-void spool_record_header_seal(char *header, uint32_t crc)
+void spool_record_seal(char *record, size_t len)
 {
-	wire_put_u32(header + 8, crc);
+	wire_put_u32(record + 8, record_crc(record, len));
 }
 
 struct spool_scan spool_scan_of(const struct spool_segment_header *header)
@@ -157,8 +156,7 @@ static enum spool_scan_result record_at(const struct spool_scan *scan, uint64_t 
 	if (offset + len > window_end(scan)) {
 		return offset + len <= scan->limit ? SPOOL_SCAN_MORE : SPOOL_SCAN_END;
 	}
-	if (hash_crc32c(0, view_of(header + RECORD_CHECKED_FROM, len - RECORD_CHECKED_FROM)) !=
-	    wire_get_u32(header + 8)) {
+	if (record_crc(header, len) != wire_get_u32(header + 8)) {
 		return SPOOL_SCAN_END;
 	}
 	header += SPOOL_RECORD_HEADER_BYTES;

@@ -42,14 +42,11 @@ struct spool_record_lengths {
 	uint32_t outcomes, envelope, body;
 };
 
-// crc: of outcomes, envelope and body, in this order, started with the header's own bytes: see
-// spool_record_header_seal.
+// The header still lacks its CRC, which spool_record_seal puts into the whole record.
 void spool_record_header_encode(char ret_header[SPOOL_RECORD_HEADER_BYTES],
 				const struct spool_segment_header *segment, uint64_t sequence,
 				uint32_t batch_start, struct spool_record_lengths lengths);
-// The CRC over the header's part of the record, to be continued over the payload; then seal.
-uint32_t spool_record_header_crc(const char *header);
-void spool_record_header_seal(char *header, uint32_t crc);
+void spool_record_seal(char *record, size_t len);
 
 static inline uint64_t spool_pad(uint64_t bytes, uint32_t to)
 {

@@ -1,6 +1,8 @@
 #include "base/check.h"
 #include "spool/id.h"
 
+#include <string.h>
+
 static void ids_sort_by_time_as_numbers_and_as_text(void **state)
 {
 	struct spool_id_source source;

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { STAGING_BYTES = 512 * 1024, RESERVE_INODES = 1000 };
+enum { RESERVE_INODES = 1000 };
 
 static const uint64_t reserve_bytes = 256 * 1024 * 1024;
 
@@ -97,8 +97,8 @@ enum error spool_writer_open(int dir, struct os_loop *loop,
 	writer->waiting_end = &writer->waiting_first;
 	pthread_mutex_init(&writer->supply_lock, NULL);
 	pthread_mutex_init(&writer->ports_lock, NULL);
-	writer->staging = malloc(STAGING_BYTES);
-	error = writer->staging ? open_parts(writer, dir, loop) : ERROR_NO_MEMORY;
+	writer->batch_bytes = aligned_alloc(SPOOL_BLOCK_BYTES, SPOOL_BATCH_BYTES);
+	error = writer->batch_bytes ? open_parts(writer, dir, loop) : ERROR_NO_MEMORY;
 	if (error) {
 		spool_writer_close(writer);
 		return error;
@@ -128,7 +128,7 @@ void spool_writer_close(struct spool_writer *writer)
 	spool_folder_close(&writer->folder);
 	pthread_mutex_destroy(&writer->supply_lock);
 	pthread_mutex_destroy(&writer->ports_lock);
-	free(writer->staging);
+	free(writer->batch_bytes);
 	free(writer);
 }
 
@@ -247,6 +247,7 @@ static enum error measure(const struct spool_writer *writer, struct spool_append
 	}
 	bytes = SPOOL_RECORD_HEADER_BYTES + append->head.len + body_bytes;
 	if (body_bytes > SPOOL_BODY_INLINE_BYTES ||
+	    spool_pad(bytes, SPOOL_BLOCK_BYTES) > SPOOL_BATCH_BYTES ||
 	    spool_pad(bytes, SPOOL_BLOCK_BYTES) + SPOOL_BLOCK_BYTES >
 		    writer->settings.segment_bytes) {
 		return ERROR_INVALID;

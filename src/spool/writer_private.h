@@ -50,7 +50,7 @@ struct spool_writer {
 	uint32_t epoch; // highest so far
 	uint32_t woken; // the sleep value that deliver was woken for
 	struct spool_append *waiting_first, **waiting_end;
-	char *staging;
+	char *batch_bytes; // SPOOL_BATCH_BYTES, aligned for direct writes
 
 	// supply
 	pthread_mutex_t supply_lock;
