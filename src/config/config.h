@@ -12,6 +12,7 @@
 
 #include "base/arena.h"
 #include "base/buffer.h"
+#include "os/log.h"
 #include "policy/login.h"
 #include "policy/relay.h"
 #include "policy/retry.h"
@@ -101,21 +102,24 @@ struct config_limits {
 	uint64_t connections;
 	uint64_t connections_per_address;
 	uint64_t errors;
-	uint64_t junk_commands;
+	uint64_t commands; // since the last accepted message
 	uint64_t command_line_bytes;
-	uint64_t auth_line_bytes;
-	uint64_t header_size_bytes;
 	uint64_t hops;
 	uint64_t idle_time_ms;
 	uint64_t command_time_ms;
-	uint64_t tls_time_ms;
 	uint64_t session_time_ms;
+	uint64_t tls_time_ms;
 	uint64_t data_rate_bytes; // a second
+	uint64_t data_grace_ms;
+	uint64_t data_stall_ms;
+	uint64_t data_time_ms;
 	uint64_t unread_output_bytes;
 	uint64_t body_memory_bytes;
 	uint64_t body_memory_per_message_bytes;
 	struct login_limits logins;
 	uint64_t logins_waiting;
+	uint64_t alias_depth;
+	uint64_t alias_recipients;
 };
 
 struct config_queue {
@@ -131,7 +135,7 @@ enum config_log_format { CONFIG_LOG_TEXT, CONFIG_LOG_JSON };
 struct config_log {
 	struct view to; // "stderr", "syslog" or an absolute path
 	enum config_log_format format;
-	uint64_t level; // enum log_level
+	enum log_level level;
 };
 
 struct config {

@@ -1,5 +1,7 @@
 #include "config/problem.h"
 
+#include <stdlib.h>
+
 #include "base/text.h"
 
 enum { TEXT_MAX = 1000, SHOWN_MAX = 80 };
@@ -81,4 +83,38 @@ void config_problem_add_text(struct buffer *out, const struct config_problem *pr
 	}
 	buffer_printf(out, ": %s%.*s", problem->warning ? "warning: " : "",
 		      VIEW_ARG(problem->text));
+}
+
+static int by_key(const void *a, const void *b)
+{
+	const struct placed_key *x = a, *y = b;
+	int order = view_compare(x->key, y->key);
+
+	return order ? order : (x->order > y->order) - (x->order < y->order);
+}
+
+void problem_check_twice(struct problems *problems, struct placed_key *keys, size_t count)
+{
+	if (count == 0) {
+		return;
+	}
+	for (size_t i = 0; i < count; i++) {
+		keys[i].order = i;
+	}
+	qsort(keys, count, sizeof *keys, by_key);
+	for (size_t i = 1; i < count; i++) {
+		const struct placed_key *first = &keys[i - 1], *second = &keys[i];
+
+		if (!view_equal(first->key, second->key)) {
+			continue;
+		}
+		if (view_equal(first->place.file, second->place.file)) {
+			problem_add(problems, second->place, "'%.*s' is set already, in line %u",
+				    SHOWN(problems, second->key), first->place.line);
+		} else {
+			problem_add(problems, second->place, "'%.*s' is set already, in %.*s:%u",
+				    SHOWN(problems, second->key),
+				    SHOWN(problems, first->place.file), first->place.line);
+		}
+	}
 }

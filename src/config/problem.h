@@ -24,3 +24,13 @@ void problem_warn(struct problems *problems, struct place place, const char *for
 // Text out of a file, safe to show and not too long.
 struct view problem_shown(struct problems *problems, struct view text);
 #define SHOWN(problems, text) VIEW_ARG(problem_shown((problems), (text)))
+
+// A key and where it stands, for finding those that stand there twice.
+struct placed_key {
+	struct view key;
+	struct place place;
+	size_t order;
+};
+
+// Sorts the keys, and says for each that equals an earlier one where that was.
+void problem_check_twice(struct problems *problems, struct placed_key *keys, size_t count);

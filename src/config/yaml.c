@@ -1,7 +1,6 @@
 #include "config/yaml.h"
 
 #include <libfyaml.h>
-#include <stdlib.h>
 
 #include "base/text.h"
 
@@ -92,12 +91,29 @@ static bool wants_key(const struct reading *reading)
 	       !reading->has_key;
 }
 
+// The library's mark of a quoted scalar lies behind the quote, that of an alias behind the "*".
+static struct place before_mark(struct place place)
+{
+	place.column -= place.column > 1;
+	return place;
+}
+
+static bool is_quoted(struct fy_event *event)
+{
+	enum fy_scalar_style style = fy_token_scalar_style(event->scalar.value);
+
+	return style == FYSS_SINGLE_QUOTED || style == FYSS_DOUBLE_QUOTED;
+}
+
 static void read_scalar(struct reading *reading, struct fy_event *event)
 {
 	struct place place = place_of(reading, fy_event_start_mark(event));
 	struct yaml_node *node;
 	struct view text;
 
+	if (is_quoted(event)) {
+		place = before_mark(place);
+	}
 	if (event->scalar.anchor || event->scalar.tag) {
 		refuse(reading, place,
 		       "anchors and tags are not used here: write the value itself");
@@ -115,6 +131,7 @@ static void read_scalar(struct reading *reading, struct fy_event *event)
 	node = place_node(reading, YAML_SCALAR, event);
 	if (node) {
 		node->text = text;
+		node->place = place;
 		node->empty = !text.len && fy_token_scalar_style(event->scalar.value) == FYSS_PLAIN;
 		if (node->empty && node->key.len) {
 			node->place = node->key_place;
@@ -144,53 +161,6 @@ static void open_node(struct reading *reading, struct fy_event *event, enum yaml
 	}
 }
 
-static int by_key_and_place(const void *a, const void *b)
-{
-	const struct yaml_node *x = *(struct yaml_node *const *)a;
-	const struct yaml_node *y = *(struct yaml_node *const *)b;
-	int order = view_compare(x->key, y->key);
-
-	if (order) {
-		return order;
-	}
-	if (x->key_place.line != y->key_place.line) {
-		return x->key_place.line < y->key_place.line ? -1 : 1;
-	}
-	return (x->key_place.column > y->key_place.column) -
-	       (x->key_place.column < y->key_place.column);
-}
-
-void yaml_check_duplicates(const struct yaml_node *map, struct problems *problems)
-{
-	const struct yaml_node **sorted;
-	size_t count = 0;
-
-	for (const struct yaml_node *node = map->first; node; node = node->next) {
-		count++;
-	}
-	if (count < 2) {
-		return;
-	}
-	sorted = calloc(count, sizeof *sorted);
-	if (!sorted) {
-		problems->no_memory = true;
-		return;
-	}
-	count = 0;
-	for (const struct yaml_node *node = map->first; node; node = node->next) {
-		sorted[count++] = node;
-	}
-	qsort(sorted, count, sizeof *sorted, by_key_and_place);
-	for (size_t i = 1; i < count; i++) {
-		if (view_equal(sorted[i - 1]->key, sorted[i]->key)) {
-			problem_add(problems, sorted[i]->key_place,
-				    "'%.*s' is there already, in line %u",
-				    SHOWN(problems, sorted[i]->key), sorted[i - 1]->key_place.line);
-		}
-	}
-	free(sorted);
-}
-
 static void read_event(struct reading *reading, struct fy_event *event)
 {
 	switch (event->type) {
@@ -204,12 +174,9 @@ static void read_event(struct reading *reading, struct fy_event *event)
 	case FYET_MAPPING_START: open_node(reading, event, YAML_MAP); return;
 	case FYET_SEQUENCE_START: open_node(reading, event, YAML_LIST); return;
 	case FYET_MAPPING_END:
-		yaml_check_duplicates(reading->open[reading->depth - 1], reading->problems);
-		reading->depth--;
-		return;
 	case FYET_SEQUENCE_END: reading->depth--; return;
 	case FYET_ALIAS:
-		refuse(reading, place_of(reading, fy_event_start_mark(event)),
+		refuse(reading, before_mark(place_of(reading, fy_event_start_mark(event))),
 		       "aliases are not used here (quote a value that begins with '*')");
 		return;
 	default: return;

@@ -30,5 +30,3 @@ struct yaml_node *yaml_parse(struct arena *arena, struct view file, struct view 
 
 struct yaml_node *yaml_get(const struct yaml_node *map, struct view key); // NULL when absent
 void yaml_append(struct yaml_node *parent, struct yaml_node *child);
-// Says which keys of a map stand in it twice.
-void yaml_check_duplicates(const struct yaml_node *map, struct problems *problems);

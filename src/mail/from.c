@@ -259,19 +259,20 @@ static enum from_verdict take_element(struct reader *r)
 	}
 }
 
-// After an element: the end, a comma, or the end of a group (where some forget the comma).
+// After an element: the end, a comma, or the end of a group.
 static bool take_separator(struct reader *r)
 {
 	if (peek(r) == ';' && r->in_group) {
 		r->in_group = false;
 		r->at++;
-		return skip_blanks_and_comments(r) && peek(r) != ';';
+		if (!skip_blanks_and_comments(r)) {
+			return false;
+		}
 	}
-	if (peek(r) == ',') {
-		r->at++;
+	if (r->at == r->text.len) {
 		return true;
 	}
-	return r->at == r->text.len;
+	return peek(r) == ',' && ++r->at;
 }
 
 enum from_verdict mailbox_list_parse(struct arena *arena, struct view value,
