@@ -35,7 +35,7 @@ struct entry {
 	struct list recent; // links of the free list too
 	uint64_t hash;
 	uint64_t changed_ms;
-	uint64_t tokens_milli; // thousandths of a token, or what is open
+	int64_t tokens_milli; // thousandths of a token, or what is open
 };
 
 struct index {
@@ -153,30 +153,27 @@ size_t rate_table_forgotten(const struct rate_table *table)
 	return table->forgotten;
 }
 
-enum { MILLI = 1000 };
+enum { MILLI = 1000, DEBT_BURSTS_MAX = 8 };
 
-static uint64_t full_milli(struct rate_limit limit)
+static int64_t full_milli(struct rate_limit limit)
 {
-	return (uint64_t)limit.burst * MILLI;
+	return (int64_t)limit.burst * MILLI;
 }
 
 // What the bucket holds now; a key that is not there has a full one.
-static uint64_t tokens_now_milli(const struct entry *entry, struct rate_limit limit,
-				 uint64_t now_ms)
+static int64_t tokens_now_milli(const struct entry *entry, struct rate_limit limit, uint64_t now_ms)
 {
-	uint64_t full = full_milli(limit);
-	unsigned __int128 gained;
-	uint64_t passed_ms;
+	int64_t full = full_milli(limit);
+	__int128 held;
 
-	if (!entry || now_ms < entry->changed_ms) {
-		return entry && entry->tokens_milli < full ? entry->tokens_milli : full;
-	}
-	passed_ms = now_ms - entry->changed_ms;
-	if (passed_ms >= limit.period_ms) {
+	if (!entry || limit.period_ms == 0) {
 		return full;
 	}
-	gained = (unsigned __int128)full * passed_ms / limit.period_ms;
-	return entry->tokens_milli + gained < full ? entry->tokens_milli + (uint64_t)gained : full;
+	held = entry->tokens_milli;
+	if (now_ms > entry->changed_ms) {
+		held += (__int128)full * (now_ms - entry->changed_ms) / limit.period_ms;
+	}
+	return held < full ? (int64_t)held : full;
 }
 
 static struct entry *entry_to_change(struct rate_table *table, struct rate_key key)
@@ -198,12 +195,20 @@ static struct entry *entry_to_change(struct rate_table *table, struct rate_key k
 	return index_add(&table->index, key);
 }
 
+static void set_tokens(struct rate_table *table, struct rate_key key, int64_t tokens_milli,
+		       uint64_t now_ms)
+{
+	struct entry *entry = entry_to_change(table, key);
+
+	entry->tokens_milli = tokens_milli;
+	entry->changed_ms = now_ms;
+}
+
 bool rate_take(struct rate_table *table, struct rate_key key, struct rate_limit limit,
 	       uint32_t tokens, uint64_t now_ms)
 {
-	uint64_t cost = (uint64_t)tokens * MILLI;
-	uint64_t held = tokens_now_milli(*index_place(&table->index, key), limit, now_ms);
-	struct entry *entry;
+	int64_t cost = (int64_t)tokens * MILLI;
+	int64_t held = tokens_now_milli(*index_place(&table->index, key), limit, now_ms);
 
 	if (limit.burst == 0) {
 		return true;
@@ -211,10 +216,19 @@ bool rate_take(struct rate_table *table, struct rate_key key, struct rate_limit 
 	if (held < cost) {
 		return false;
 	}
-	entry = entry_to_change(table, key);
-	entry->tokens_milli = held - cost;
-	entry->changed_ms = now_ms;
+	set_tokens(table, key, held - cost, now_ms);
 	return true;
+}
+
+void rate_charge(struct rate_table *table, struct rate_key key, struct rate_limit limit,
+		 uint64_t now_ms)
+{
+	int64_t held = tokens_now_milli(*index_place(&table->index, key), limit, now_ms) - MILLI;
+	int64_t least = -DEBT_BURSTS_MAX * full_milli(limit);
+
+	if (limit.burst) {
+		set_tokens(table, key, held < least ? least : held, now_ms);
+	}
 }
 
 bool rate_has(const struct rate_table *table, struct rate_key key, struct rate_limit limit,
@@ -226,13 +240,13 @@ bool rate_has(const struct rate_table *table, struct rate_key key, struct rate_l
 uint64_t rate_wait_ms(const struct rate_table *table, struct rate_key key, struct rate_limit limit,
 		      uint64_t now_ms)
 {
-	uint64_t held = tokens_now_milli(*index_place(&table->index, key), limit, now_ms);
-	uint64_t full = full_milli(limit);
+	int64_t held = tokens_now_milli(*index_place(&table->index, key), limit, now_ms);
+	int64_t full = full_milli(limit);
 
 	if (limit.burst == 0 || held >= MILLI) {
 		return 0;
 	}
-	return (uint64_t)(((unsigned __int128)(MILLI - held) * limit.period_ms + full - 1) / full);
+	return (uint64_t)(((__int128)(MILLI - held) * limit.period_ms + full - 1) / full);
 }
 
 void rate_forget(struct rate_table *table, struct rate_key key)
