@@ -23,3 +23,8 @@
 	} while (0)
 
 #define COUNT_OF(array_) (sizeof(array_) / sizeof *(array_))
+
+// A file of the case sets in CONFORMANCE_DIR (default: ../shared/conformance beside the source
+// root) with a NUL behind it, to be freed; data NULL where it is missing: then skip(). A test that
+// uses it lists tests/conformance.c among its sources.
+struct view conformance_read(const char *name);

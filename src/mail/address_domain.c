@@ -65,35 +65,68 @@ static struct view copy_lower(struct arena *arena, struct view text)
 	return view_of(copy, text.len);
 }
 
+// Not equal, not less, not greater (also written as ASCII and a combining mark): UTS 46 excludes
+// them as what they decompose to, but libidn2 drops them without a word.
+static bool has_dropped_symbol(struct view text)
+{
+	for (size_t i = 0; i < text.len; i++) {
+		char c = text.data[i];
+
+		if ((uint8_t)c < 0x80 && !ascii_is_alnum(c) && c != '-' && c != '.') {
+			return true;
+		}
+	}
+	return view_find_text(text, VIEW("\xe2\x89\xa0")) != text.len ||
+	       view_find_text(text, VIEW("\xe2\x89\xae")) != text.len ||
+	       view_find_text(text, VIEW("\xe2\x89\xaf")) != text.len;
+}
+
+// libidn2 checks the Bidi rule label by label; the rest of it needs the whole name in U-labels.
+static enum address_fault check_u_labels(const char *a_labels)
+{
+	enum address_fault fault = ADDRESS_OK;
+	char *mapped;
+	int status = idn2_to_unicode_8z8z(a_labels, &mapped, IDNA_FLAGS);
+
+	if (status != IDN2_OK) {
+		return status == IDN2_MALLOC ? ADDRESS_NO_MEMORY : ADDRESS_BAD_DOMAIN;
+	}
+	if (!address_domain_keeps_bidi_rule(view_from_text(mapped))) {
+		fault = ADDRESS_BAD_DOMAIN;
+	}
+	free(mapped);
+	return fault;
+}
+
 // Names with U-labels or A-labels: both are checked and mapped by IDNA 2008 (UTS 46).
 static enum address_fault to_a_labels(struct arena *arena, struct view text,
 				      struct view *ret_domain)
 {
 	char source[NAME_MAX_OCTETS + 1] = { 0 };
+	enum address_fault fault;
 	struct view domain;
 	uint8_t *mapped;
 	int status;
 
+	if (has_dropped_symbol(text)) {
+		return ADDRESS_BAD_DOMAIN;
+	}
 	memcpy(source, text.data, text.len);
 	status = idn2_lookup_u8((const uint8_t *)source, &mapped, IDNA_FLAGS);
-	if (status == IDN2_MALLOC) {
-		return ADDRESS_NO_MEMORY;
-	}
 	if (status != IDN2_OK) {
-		return ADDRESS_BAD_DOMAIN;
+		return status == IDN2_MALLOC ? ADDRESS_NO_MEMORY : ADDRESS_BAD_DOMAIN;
 	}
 	domain = view_from_text((const char *)mapped);
-	if (!is_name(domain, false)) {
-		free(mapped);
-		return ADDRESS_BAD_DOMAIN;
+	fault = is_name(domain, false) ? check_u_labels((const char *)mapped) : ADDRESS_BAD_DOMAIN;
+	if (fault == ADDRESS_OK) {
+		domain = copy_lower(arena, domain);
+		fault = domain.data ? ADDRESS_OK : ADDRESS_NO_MEMORY;
 	}
-	domain = copy_lower(arena, domain);
 	free(mapped);
-	if (!domain.data) {
-		return ADDRESS_NO_MEMORY;
+	if (fault == ADDRESS_OK) {
+		*ret_domain = domain;
 	}
-	*ret_domain = domain;
-	return ADDRESS_OK;
+	return fault;
 }
 
 enum address_fault address_domain_canonical(struct arena *arena, struct view text, bool underscore,
@@ -152,13 +185,15 @@ struct view address_domain_display(struct arena *arena, struct view domain)
 	return display.data ? display : domain;
 }
 
-// A standardized tag, a colon, and dcontent (RFC 5321 section 4.1.3).
+// A standardized tag, a colon, and dcontent (RFC 5321 section 4.1.3). Tags begin with a letter, so
+// that an IPv6 address without its tag is none.
 static bool is_general_literal(struct view text)
 {
 	size_t colon = view_find(text, ':');
 	struct view content = view_from(text, colon + 1);
 
-	if (content.len == 0 || !is_label(view_first(text, colon), false)) {
+	if (content.len == 0 || !ascii_is_alpha(text.data[0]) ||
+	    !is_label(view_first(text, colon), false)) {
 		return false;
 	}
 	for (size_t i = 0; i < content.len; i++) {

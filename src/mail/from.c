@@ -259,20 +259,19 @@ static enum from_verdict take_element(struct reader *r)
 	}
 }
 
-// After an element: the end, a comma, or the end of a group.
+// After an element: the end, a comma, or the end of a group (where some forget the comma).
 static bool take_separator(struct reader *r)
 {
 	if (peek(r) == ';' && r->in_group) {
 		r->in_group = false;
 		r->at++;
-		if (!skip_blanks_and_comments(r)) {
-			return false;
-		}
+		return skip_blanks_and_comments(r) && peek(r) != ';';
 	}
-	if (r->at == r->text.len) {
+	if (peek(r) == ',') {
+		r->at++;
 		return true;
 	}
-	return peek(r) == ',' && ++r->at;
+	return r->at == r->text.len;
 }
 
 enum from_verdict mailbox_list_parse(struct arena *arena, struct view value,

@@ -92,7 +92,6 @@ struct spool_append {
 	unsigned body_count;
 	uint32_t body_bytes;
 	enum error error;
-	uint8_t header[48];
 	uint64_t id;
 	struct spool_ref ref;
 	uint32_t bytes; // of the whole record

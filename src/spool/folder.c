@@ -1,0 +1,236 @@
+#include "spool/folder.h"
+
+#include "spool/pages.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ZERO_CHUNK_BYTES = 1024 * 1024 };
+
+static enum error open_or_make(int dir, const char *name, bool make, uint32_t mode, int *ret_dir)
+{
+	enum error error = os_dir_open_at(dir, name, ret_dir);
+
+	if (error != ERROR_NOT_FOUND || !make) {
+		return error;
+	}
+	error = os_dir_make_at(dir, name, mode);
+	if (error && error != ERROR_EXISTS) {
+		return error;
+	}
+	error = os_dir_sync(dir);
+	if (error) {
+		return error;
+	}
+	return os_dir_open_at(dir, name, ret_dir);
+}
+
+enum error spool_folder_open(int dir, bool make, bool shared_group, struct spool_folder *ret_folder)
+{
+	struct spool_folder folder = { .log = -1,
+				       .body = -1,
+				       .file_mode = shared_group ? 0660 : 0600 };
+	uint32_t mode = shared_group ? 02770 : 0700;
+	enum error error = open_or_make(dir, "log", make, mode, &folder.log);
+
+	if (!error) {
+		error = open_or_make(dir, "body", make, mode, &folder.body);
+	}
+	if (error) {
+		spool_folder_close(&folder);
+		return error;
+	}
+	*ret_folder = folder;
+	return OK;
+}
+
+void spool_folder_close(struct spool_folder *folder)
+{
+	os_dir_close(folder->log);
+	os_dir_close(folder->body);
+	folder->log = folder->body = -1;
+}
+
+enum error spool_folder_lock(int dir, const char *name, uint32_t mode, int *ret_file)
+{
+	int file;
+	enum error error = os_file_open_at(dir, name, OS_READ | OS_WRITE | OS_CREATE, mode, &file);
+
+	if (error) {
+		return error;
+	}
+	error = os_file_lock(file);
+	if (error) {
+		os_file_close(file);
+		return error;
+	}
+	*ret_file = file;
+	return OK;
+}
+
+void spool_segment_name(uint16_t family, uint32_t segment, char ret_name[SPOOL_SEGMENT_NAME_BYTES])
+{
+	snprintf(ret_name, SPOOL_SEGMENT_NAME_BYTES, "%02x-%04x", family & 0xffu,
+		 segment & 0xffffu);
+}
+
+struct listing {
+	spool_segment_fn *fn;
+	void *context;
+};
+
+static bool hex_number(struct view digits, uint32_t *ret_number)
+{
+	uint32_t number = 0;
+
+	for (size_t i = 0; i < digits.len; i++) {
+		int value = ascii_hex_value(digits.data[i]);
+
+		if (value < 0) {
+			return false;
+		}
+		number = number << 4 | (uint32_t)value;
+	}
+	*ret_number = number;
+	return true;
+}
+
+static bool list_name(void *context, const char *name)
+{
+	struct listing *listing = context;
+	struct view text = view_from_text(name);
+	uint32_t family, segment;
+
+	if (text.len == SPOOL_SEGMENT_NAME_BYTES - 1 && text.data[2] == '-' &&
+	    hex_number(view_first(text, 2), &family) && hex_number(view_from(text, 3), &segment) &&
+	    family < SPOOL_FAMILIES_MAX && segment < SPOOL_SEGMENTS_MAX) {
+		listing->fn(listing->context, (uint16_t)family, segment);
+	}
+	return true;
+}
+
+enum error spool_folder_list_segments(const struct spool_folder *folder, spool_segment_fn *fn,
+				      void *context)
+{
+	struct listing listing = { fn, context };
+
+	return os_dir_list(folder->log, list_name, &listing);
+}
+
+static enum error write_zeros(int file, uint32_t segment_bytes)
+{
+	char *zeros = aligned_alloc(SPOOL_BLOCK_BYTES, ZERO_CHUNK_BYTES);
+	enum error error = zeros ? OK : ERROR_NO_MEMORY;
+
+	if (zeros) {
+		memset(zeros, 0, ZERO_CHUNK_BYTES);
+	}
+	for (uint32_t at = 0; !error && at < segment_bytes; at += ZERO_CHUNK_BYTES) {
+		uint32_t len = segment_bytes - at;
+
+		error = os_file_write_at(
+			file, at, view_of(zeros, len < ZERO_CHUNK_BYTES ? len : ZERO_CHUNK_BYTES));
+	}
+	free(zeros);
+	return error;
+}
+
+enum error spool_folder_zero_segment(const struct spool_folder *folder, uint16_t family,
+				     uint32_t segment, uint32_t segment_bytes, int *ret_file)
+{
+	char name[SPOOL_SEGMENT_NAME_BYTES];
+	enum error error;
+	int file;
+
+	spool_segment_name(family, segment, name);
+	error = os_file_open_at(folder->log, name,
+				OS_READ | OS_WRITE | OS_CREATE | OS_TRUNCATE | OS_DIRECT,
+				folder->file_mode, &file);
+	if (error) {
+		return error;
+	}
+	error = write_zeros(file, segment_bytes);
+	if (!error) {
+		error = os_file_sync(file);
+	}
+	if (!error) {
+		error = os_dir_sync(folder->log);
+	}
+	if (error) {
+		os_file_close(file);
+		return error;
+	}
+	*ret_file = file;
+	return OK;
+}
+
+enum error spool_folder_open_segment(const struct spool_folder *folder, uint16_t family,
+				     uint32_t segment, int flags, int *ret_file)
+{
+	char name[SPOOL_SEGMENT_NAME_BYTES];
+
+	spool_segment_name(family, segment, name);
+	return os_file_open_at(folder->log, name, flags, 0, ret_file);
+}
+
+enum error spool_folder_remove_segment(const struct spool_folder *folder, uint16_t family,
+				       uint32_t segment)
+{
+	char name[SPOOL_SEGMENT_NAME_BYTES];
+
+	spool_segment_name(family, segment, name);
+	return os_file_remove_at(folder->log, name);
+}
+
+// The header block; ERROR_NOT_FOUND while it is still zero or not there.
+static enum error read_block(int file, char *block, uint64_t *ret_size)
+{
+	uint64_t size;
+	enum error error = os_file_size(file, &size);
+
+	if (!error && size < SPOOL_BLOCK_BYTES) {
+		return ERROR_NOT_FOUND;
+	}
+	if (!error) {
+		error = os_file_read_at(file, 0, block, SPOOL_BLOCK_BYTES);
+	}
+	if (error) {
+		return error;
+	}
+	for (size_t i = 0; i < SPOOL_BLOCK_BYTES; i++) {
+		if (block[i] != 0) {
+			*ret_size = size;
+			return OK;
+		}
+	}
+	return ERROR_NOT_FOUND;
+}
+
+enum error spool_folder_read_header(const struct spool_folder *folder, uint16_t family,
+				    uint32_t segment, struct spool_segment_header *ret_header)
+{
+	struct spool_segment_header header;
+	char block[SPOOL_BLOCK_BYTES];
+	uint64_t size = 0;
+	enum error error;
+	int file;
+
+	error = spool_folder_open_segment(folder, family, segment, OS_READ, &file);
+	if (error) {
+		return error;
+	}
+	error = read_block(file, block, &size);
+	os_file_close(file);
+	if (!error) {
+		error = spool_segment_header_decode(block, &header);
+	}
+	if (error) {
+		return error;
+	}
+	if (header.family != family || header.segment != segment || header.segment_bytes > size) {
+		return ERROR_CORRUPT;
+	}
+	*ret_header = header;
+	return OK;
+}
