@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/wire.h"
+#include "os/page.h"
 #include "os/socket.h"
 
 enum { START_TIMEOUT_MS = 30000, CHANNEL_QUEUE_MAX = 256 };
@@ -180,6 +181,24 @@ int supervision_take(struct supervision *supervision, enum handle_kind kind, uin
 	return fd;
 }
 
+bool supervision_is_fresh(const struct supervision *supervision, enum handle_kind kind)
+{
+	for (unsigned i = 0; i < supervision->count; i++) {
+		if (supervision->handles[i].kind == kind && supervision->handles[i].fresh) {
+			return true;
+		}
+	}
+	return false;
+}
+
+enum error supervision_map(const struct supervision *supervision, enum handle_kind kind,
+			   uint32_t number, struct view *ret_bytes)
+{
+	int fd = supervision_get(supervision, kind, number);
+
+	return fd < 0 ? ERROR_NOT_FOUND : os_page_map_sealed(fd, ret_bytes);
+}
+
 struct handle *supervision_next(struct supervision *supervision, enum handle_kind kind,
 				unsigned *position)
 {
@@ -200,6 +219,14 @@ enum error supervision_send(struct supervision *supervision, enum supervision_me
 		return os_message_send(SUPERVISION_FD, (uint16_t)type, id, payload, NULL, 0);
 	}
 	return os_channel_send(supervision->channel, (uint16_t)type, id, payload, NULL, 0);
+}
+
+void supervision_fail(struct supervision *supervision, struct view why)
+{
+	enum error error =
+		supervision_send(supervision, SUPERVISION_FAILED, 0, view_first(why, 4096));
+
+	(void)error; // a supervisor that cannot be told sees the exit status
 }
 
 enum error supervision_publish(struct supervision *supervision, int fd)

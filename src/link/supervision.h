@@ -90,12 +90,21 @@ void supervision_done(struct supervision *supervision); // closes all handles st
 int supervision_get(const struct supervision *supervision, enum handle_kind kind, uint32_t number);
 // The descriptor, which becomes the caller's; -1 where there is none.
 int supervision_take(struct supervision *supervision, enum handle_kind kind, uint32_t number);
+// A handle of this kind came with the latest BEGIN.
+bool supervision_is_fresh(const struct supervision *supervision, enum handle_kind kind);
+// Maps the sealed page of such a handle; the mapping stays for ever. ERROR_NOT_FOUND,
+// ERROR_INVALID.
+enum error supervision_map(const struct supervision *supervision, enum handle_kind kind,
+			   uint32_t number, struct view *ret_bytes) must_check;
 // The next handle of this kind from *position on (start with 0); NULL at the end.
 struct handle *supervision_next(struct supervision *supervision, enum handle_kind kind,
 				unsigned *position);
 
 enum error supervision_send(struct supervision *supervision, enum supervision_message type,
 			    uint32_t id, struct view payload) must_check;
+// Tells the supervisor why this process cannot serve, before the loop or on it; the process then
+// ends with status EX_CONFIG (78), and is started again after a while.
+void supervision_fail(struct supervision *supervision, struct view why);
 // Keeper's new directory table; the descriptor stays the caller's.
 enum error supervision_publish(struct supervision *supervision, int fd) must_check;
 

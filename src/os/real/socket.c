@@ -1,6 +1,7 @@
 #include "os/socket.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
@@ -306,6 +307,17 @@ enum error os_socket_send_parts(int socket, const struct os_socket_part *parts, 
 void os_socket_shutdown_send(int socket)
 {
 	shutdown(socket, SHUT_WR);
+}
+
+enum error os_socket_duplicate(int socket, int *ret_socket)
+{
+	int copy = fcntl(socket, F_DUPFD_CLOEXEC, 0);
+
+	if (copy < 0) {
+		return error_from_errno(errno);
+	}
+	*ret_socket = copy;
+	return OK;
 }
 
 void os_socket_close(int socket)

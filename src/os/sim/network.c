@@ -501,6 +501,11 @@ void os_socket_shutdown_send(int socket)
 	}
 }
 
+enum error os_socket_duplicate(int socket, int *ret_socket)
+{
+	return sim_fd_new(sim_fd_any(socket), ret_socket);
+}
+
 void os_socket_close(int socket)
 {
 	sim_fd_close(socket);
