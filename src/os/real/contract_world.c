@@ -7,15 +7,15 @@
 
 static char path[64];
 
-void contract_world_begin(struct contract_world *world)
+void contract_world_begin(struct contract *contract)
 {
 	static const char pattern[] = "/tmp/packetboat-contract-XXXXXX";
 
 	memcpy(path, pattern, sizeof pattern);
-	if (!mkdtemp(path) || os_dir_open(path, &world->dir)) {
+	if (!mkdtemp(path) || os_dir_open(path, &contract->dir)) {
 		abort();
 	}
-	world->path = path;
+	contract->path = path;
 }
 
 static bool remove_name(void *context, const char *name)
@@ -25,14 +25,14 @@ static bool remove_name(void *context, const char *name)
 	return !os_file_remove_at(*dir, name) || !os_dir_remove_at(*dir, name);
 }
 
-void contract_world_end(struct contract_world *world)
+void contract_world_end(struct contract *contract)
 {
 	int parent;
 
-	if (os_dir_list(world->dir, remove_name, &world->dir) || os_dir_open("/tmp", &parent) ||
-	    os_dir_remove_at(parent, strrchr(path, '/') + 1)) {
+	if (os_dir_list(contract->dir, remove_name, &contract->dir) ||
+	    os_dir_open("/tmp", &parent) || os_dir_remove_at(parent, strrchr(path, '/') + 1)) {
 		abort();
 	}
 	os_dir_close(parent);
-	os_dir_close(world->dir);
+	os_dir_close(contract->dir);
 }

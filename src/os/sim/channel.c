@@ -265,7 +265,7 @@ struct os_channel {
 	os_channel_message_fn *on_message;
 	os_channel_closed_fn *on_closed;
 	void *context;
-	bool *is_freed; // of the delivery that is under way
+	bool is_delivering, is_freed; // freed once the delivery returns
 };
 
 static void channel_closed(struct os_channel *channel, enum error reason)
@@ -276,34 +276,42 @@ static void channel_closed(struct os_channel *channel, enum error reason)
 	channel->on_closed(channel->context, reason);
 }
 
+// False when there is no more to deliver now.
+static bool channel_deliver_one(struct os_channel *channel)
+{
+	struct datagram *datagram = end_take(channel->end);
+	struct os_message message;
+	enum error error;
+
+	if (!datagram) {
+		if (channel->end->has_end) {
+			channel_closed(channel, ERROR_CLOSED);
+		}
+		return false;
+	}
+	error = message_open(datagram, &message);
+	if (error) {
+		channel_closed(channel, error);
+	} else {
+		channel->on_message(channel->context, &message);
+	}
+	datagram_free(datagram);
+	return !error && !channel->is_freed;
+}
+
 static void channel_deliver(void *context, int events)
 {
 	struct os_channel *channel = context;
-	bool is_freed = false;
+	unsigned left = DELIVER_MAX;
 
 	(void)events;
-	channel->is_freed = &is_freed;
-	for (unsigned i = 0; i < DELIVER_MAX && !is_freed; i++) {
-		struct datagram *datagram = end_take(channel->end);
-		struct os_message message;
-		enum error error = datagram ? message_open(datagram, &message) : OK;
-
-		if (datagram && !error) {
-			channel->on_message(channel->context, &message);
-		}
-		if (datagram) {
-			datagram_free(datagram);
-		}
-		if (error || (!datagram && channel->end->has_end)) {
-			channel_closed(channel, error ? error : ERROR_CLOSED);
-			return;
-		}
-		if (!datagram) {
-			break;
-		}
+	channel->is_delivering = true;
+	while (left && channel_deliver_one(channel)) {
+		left--;
 	}
-	if (!is_freed) {
-		channel->is_freed = NULL;
+	channel->is_delivering = false;
+	if (channel->is_freed) {
+		sim_disown(channel);
 	}
 }
 
@@ -344,12 +352,12 @@ enum error os_channel_send(struct os_channel *channel, uint16_t type, uint32_t i
 void os_channel_free(struct os_channel *channel)
 {
 	if (channel) {
-		if (channel->is_freed) {
-			*channel->is_freed = true;
-		}
 		os_watch_free(channel->watch);
 		sim_fd_close(channel->fd);
-		sim_disown(channel);
+		channel->is_freed = true;
+		if (!channel->is_delivering) {
+			sim_disown(channel);
+		}
 	}
 }
 

@@ -8,21 +8,21 @@
 
 static struct sim *sim;
 
-void contract_world_begin(struct contract_world *world)
+void contract_world_begin(struct contract *contract)
 {
 	const char *seed = getenv("SIM_SEED");
 
 	sim = sim_new(seed ? strtoull(seed, NULL, 0) : 1);
 	sim_faults(sim)->transfer_short = 300000;
 	sim_machine_make_path(sim_machine_of_harness(sim), "/contract");
-	world->path = "/contract";
-	if (os_dir_open(world->path, &world->dir)) {
+	contract->path = "/contract";
+	if (os_dir_open(contract->path, &contract->dir)) {
 		abort();
 	}
 }
 
-void contract_world_end(struct contract_world *world)
+void contract_world_end(struct contract *contract)
 {
-	os_dir_close(world->dir);
+	os_dir_close(contract->dir);
 	sim_free(sim);
 }

@@ -59,7 +59,7 @@ void sim_fd_close(int fd); // -1 is accepted
 void *sim_fd_object(int fd, enum sim_object_kind kind);
 struct sim_object *sim_fd_any(int fd);
 
-enum { SIM_FDS_MAX = 65536, SIM_FD_FIRST = 10000 };
+enum { SIM_FDS_MAX = 16384, SIM_FD_FIRST = 10000 };
 
 struct sim_fd {
 	struct sim_object *object;

@@ -13,11 +13,14 @@
 // calls move time but let nothing else run.
 //
 // Crashes. A crashed process is abandoned where it stands: its descriptors are closed as a kernel
-// would, its loops, timers, jobs and threads never run again, and its memory is never freed. So
-// simulations with crashes run with ASAN_OPTIONS=detect_leaks=0, and process code has no globals.
+// would, its loops, timers, jobs and threads never run again, and its memory is never freed (the
+// leak checker is told so at the first crash). So process code has no globals.
 //
 // Ownership: everything hangs below the simulation and is freed by sim_free. There is one
-// simulation at a time. The harness's own mistakes (no memory, a wait that nothing can end) abort.
+// simulation at a time; sim_new abandons one that a failed assertion has left behind. The harness's
+// own mistakes (no memory, a wait that nothing can end) abort. An assertion that fails inside of a
+// simulated thread leaves its stack for good: its own message counts, later ones in that program
+// may be false.
 #pragma once
 
 #include <stdbool.h>

@@ -5,20 +5,12 @@
 
 #include "os/sim/private.h"
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define SIM_ASAN 1
-#endif
-#elif defined(__SANITIZE_ADDRESS__)
-#define SIM_ASAN 1
-#endif
-
 #ifdef SIM_ASAN
 #include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 #else
-#define __sanitizer_start_switch_fiber(shadow, bottom, size) ((void)(shadow))
-#define __sanitizer_finish_switch_fiber(shadow, bottom, size) ((void)(shadow))
+#define __sanitizer_start_switch_fiber(shadow, bottom, size) ((void)(shadow), (void)(bottom))
+#define __sanitizer_finish_switch_fiber(shadow, bottom, size) ((void)(shadow), (void)(bottom))
 #define __asan_unpoison_memory_region(memory, size) ((void)0)
 #endif
 

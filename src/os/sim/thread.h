@@ -7,6 +7,14 @@
 #include <stdint.h>
 #include <ucontext.h>
 
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define SIM_ASAN 1
+#endif
+#elif defined(__SANITIZE_ADDRESS__)
+#define SIM_ASAN 1
+#endif
+
 // The stack that the scheduler runs on, as the address sanitizer wants to know it.
 struct sim_scheduler_stack {
 	ucontext_t context;
