@@ -1,0 +1,375 @@
+#include <stdlib.h>
+
+#include "os/log.h"
+#include "policy/sender.h"
+#include "receive/session.h"
+
+// Deciding about one address needs its expansion for a moment.
+enum { DECISION_BYTES_MAX = 4 * 1024 * 1024, LOGIN_BYTES_MAX = 256 * 1024, LOGIN_MS = 30000 };
+
+static uint64_t now_of(const struct session *session)
+{
+	return os_loop_now_ms(session->receiver->loop);
+}
+
+static void answer_id(struct session *session, enum smtp_reply_id id)
+{
+	smtp_server_answer_id(&session->server, id, now_of(session));
+}
+
+// ---- for the log
+
+static struct view peer_text(struct session *session, struct buffer *buffer)
+{
+	*buffer = buffer_with_max(64);
+	ip_address_add_text(buffer, &session->peer);
+	return buffer_view(buffer);
+}
+
+static struct view login_text(const struct session *session)
+{
+	return session->login ? session->login->address.text : (struct view){ 0 };
+}
+
+static void log_refused(struct session *session, const char *what, struct view from, struct view to,
+			const char *reason, const struct smtp_reply *reply)
+{
+	struct buffer ip;
+
+	LOG(LOG_NOTICE, "refused", LOG_TEXT("client", peer_text(session, &ip)),
+	    LOG_TEXT("listener", session->listener->config->name),
+	    LOG_TEXT("login", login_text(session)),
+	    LOG_TEXT("helo", smtp_server_helo(&session->server)),
+	    LOG_TEXT("command", view_from_text(what)), LOG_TEXT("from", from), LOG_TEXT("to", to),
+	    LOG_NUMBER("code", reply->code), LOG_TEXT("reason", view_from_text(reason)),
+	    LOG_TEXT("text", view_from_text(reply->text)));
+	buffer_done(&ip);
+}
+
+static void log_received(struct session *session, const struct transaction *transaction)
+{
+	char id[SPOOL_ID_TEXT_LEN + 1];
+	struct buffer ip;
+
+	spool_id_format(transaction_id(transaction), id);
+	LOG(LOG_INFO, "received", LOG_TEXT("id", view_from_text(id)),
+	    LOG_TEXT("from", transaction_sender(transaction)->text),
+	    LOG_TEXT("to", transaction_first_recipient(transaction)),
+	    LOG_NUMBER("recipients", transaction_recipient_count(transaction)),
+	    LOG_NUMBER("size", transaction_bytes(transaction)),
+	    LOG_TEXT("client", peer_text(session, &ip)),
+	    LOG_TEXT("listener", session->listener->config->name),
+	    LOG_TEXT("login", login_text(session)),
+	    LOG_TEXT("helo", smtp_server_helo(&session->server)));
+	buffer_done(&ip);
+}
+
+static struct smtp_reply reply_of(const struct verdict *verdict)
+{
+	struct view rest = view_from_text(verdict->enhanced), part;
+	uint64_t numbers[3] = { 0 };
+	struct smtp_status status = { 0 };
+
+	for (int i = 0; i < 3 && view_next_part(&rest, '.', &part); i++) {
+		if (!view_to_u64(part, 999, &numbers[i])) {
+			numbers[i] = 0;
+		}
+	}
+	status.class = (uint8_t)numbers[0];
+	status.subject = (uint16_t)numbers[1];
+	status.detail = (uint16_t)numbers[2];
+	return smtp_reply_of(verdict->code, status, view_from_text(verdict->text));
+}
+
+// ---- logins
+
+void conversation_login_done(struct session *session)
+{
+	if (session->asking) {
+		keeper_request_cancel(session->asking);
+		free(session->asking);
+		session->asking = NULL;
+	}
+	if (session->login) {
+		arena_done(&session->login->arena);
+		free(session->login);
+		session->login = NULL;
+	}
+}
+
+static enum error remember_login(struct session *session, const struct keeper_answer *answer)
+{
+	struct session_login *login = calloc(1, sizeof *login);
+
+	if (!login) {
+		return ERROR_NO_MEMORY;
+	}
+	session->login = login;
+	login->arena = arena_with_max(LOGIN_BYTES_MAX);
+	return keeper_answer_rights(answer, &login->arena, &login->address, &login->senders);
+}
+
+static void refuse_login(struct session *session, const struct keeper_answer *answer)
+{
+	static const struct {
+		enum smtp_reply_id id;
+		const char *reason;
+	} replies[] = {
+		[KEEPER_GOOD] = { SMTP_REPLY_LOCAL_ERROR, "out of memory" },
+		[KEEPER_WRONG] = { SMTP_REPLY_AUTH_FAILED, "wrong user name or password" },
+		[KEEPER_LATER] = { SMTP_REPLY_AUTH_UNAVAILABLE, "too many failures" },
+		[KEEPER_TEMPORARY] = { SMTP_REPLY_AUTH_UNAVAILABLE, "logins cannot be checked" },
+	};
+	struct smtp_reply reply = smtp_reply(replies[answer->result].id);
+
+	session->receiver->counters.failed_logins++;
+	log_refused(session, "AUTH", (struct view){ 0 }, (struct view){ 0 },
+		    replies[answer->result].reason, &reply);
+	conversation_login_done(session);
+	smtp_server_answer(&session->server, &reply, now_of(session));
+}
+
+static void on_login(void *context, const struct keeper_answer *answer)
+{
+	struct session *session = context;
+
+	free(session->asking);
+	session->asking = NULL;
+	if (answer->result == KEEPER_GOOD && remember_login(session, answer) == OK) {
+		session->receiver->counters.logins++;
+		smtp_server_accept(&session->server, now_of(session));
+	} else {
+		refuse_login(session, answer);
+	}
+	session_resume(session);
+}
+
+static void on_auth(struct session *session, const struct smtp_event_auth *auth)
+{
+	struct keeper_client *keeper = session->receiver->parts.keeper;
+	struct keeper_login question = {
+		.user = auth->user,
+		.password = auth->password,
+		.client = session->peer,
+	};
+
+	// Nobody acts for another: the identities must be the same (attack A33).
+	if (auth->identity.len && !view_equal(auth->identity, auth->user)) {
+		answer_id(session, SMTP_REPLY_AUTH_FAILED);
+		return;
+	}
+	session->asking = keeper ? calloc(1, sizeof *session->asking) : NULL;
+	if (!session->asking || keeper_ask_login(keeper, session->asking, &question, LOGIN_MS,
+						 on_login, session) != OK) {
+		free(session->asking);
+		session->asking = NULL;
+		answer_id(session, SMTP_REPLY_AUTH_UNAVAILABLE);
+	}
+}
+
+// ---- the transaction
+
+static enum error decide_sender(struct session *session, const struct address *sender,
+				struct verdict *ret_verdict)
+{
+	struct arena arena = arena_with_max(DECISION_BYTES_MAX);
+	struct directory_answer answer;
+	struct sender_facts facts = {
+		.place = SENDER_REVERSE_PATH,
+		.login = &session->login->address,
+		.patterns = session->login->senders,
+		.address = sender,
+		.directory = &answer,
+	};
+	enum error error =
+		directory_resolve(&session->receiver->directory, &arena, sender, &answer);
+
+	if (error == OK) {
+		*ret_verdict = sender_decide(&facts);
+	}
+	arena_done(&arena);
+	return error;
+}
+
+static void on_mail(struct session *session, const struct smtp_event_mail *mail)
+{
+	struct transaction_place place = {
+		.receiver = session->receiver,
+		.listener = session->listener,
+		.config = session->generation->config,
+	};
+	struct verdict verdict = verdict_accept("");
+
+	if (spool_writer_admit(session->receiver->parts.writer) != OK) {
+		answer_id(session, SMTP_REPLY_NO_STORAGE);
+		return;
+	}
+	if (session->login && decide_sender(session, &mail->sender, &verdict) != OK) {
+		answer_id(session, SMTP_REPLY_NO_MEMORY);
+		return;
+	}
+	if (verdict.kind != VERDICT_ACCEPT) {
+		struct smtp_reply reply = reply_of(&verdict);
+
+		log_refused(session, "MAIL", mail->sender.text, (struct view){ 0 }, verdict.reason,
+			    &reply);
+		smtp_server_answer(&session->server, &reply, now_of(session));
+		return;
+	}
+	session->transaction = transaction_new(&place, mail);
+	answer_id(session, session->transaction ? SMTP_REPLY_SENDER_OK : SMTP_REPLY_NO_MEMORY);
+}
+
+static struct relay_verdict decide_recipient(struct session *session,
+					     const struct address *recipient,
+					     const struct directory_answer *answer)
+{
+	struct relay_facts facts = {
+		.role = session->listener->config->role,
+		.client = session->peer,
+		.login = login_text(session),
+		.reverse_path = transaction_sender(session->transaction),
+		.recipient = recipient,
+		.directory = answer,
+	};
+
+	return relay_decide(&session->generation->config->relay, &facts);
+}
+
+static void on_rcpt(struct session *session, const struct address *recipient)
+{
+	struct arena arena = arena_with_max(DECISION_BYTES_MAX);
+	struct directory_answer answer;
+	struct relay_verdict verdict;
+	enum error error =
+		directory_resolve(&session->receiver->directory, &arena, recipient, &answer);
+
+	if (error == OK) {
+		verdict = decide_recipient(session, recipient, &answer);
+	}
+	if (error == OK && verdict.verdict.kind == VERDICT_ACCEPT) {
+		bool onward = verdict.destination == RELAY_ONWARD;
+
+		error = transaction_add_recipient(session->transaction, recipient,
+						  onward ? NULL : &answer);
+	} else if (error == OK) {
+		struct smtp_reply reply = reply_of(&verdict.verdict);
+
+		session->receiver->counters.refused_recipients++;
+		log_refused(session, "RCPT", transaction_sender(session->transaction)->text,
+			    recipient->text, verdict.verdict.reason, &reply);
+		smtp_server_answer(&session->server, &reply, now_of(session));
+		arena_done(&arena);
+		return;
+	}
+	answer_id(session, error == OK            ? SMTP_REPLY_RECIPIENT_OK
+			   : error == ERROR_LIMIT ? SMTP_REPLY_TOO_MANY_RECIPIENTS
+						  : SMTP_REPLY_NO_MEMORY);
+	arena_done(&arena);
+}
+
+static void drop_transaction(struct session *session)
+{
+	transaction_leave(session->transaction);
+	session->transaction = NULL;
+}
+
+static void on_body_ready(void *context)
+{
+	session_resume(context);
+}
+
+// What origin views stays as it is while the transaction lasts.
+static void on_data(struct session *session)
+{
+	struct transaction_origin origin = {
+		.helo = smtp_server_helo(&session->server),
+		.peer = session->peer,
+		.login = session->login ? &session->login->address : NULL,
+		.login_senders = session->login ? session->login->senders : (struct patterns){ 0 },
+		.extended = session->server.extended,
+	};
+	struct stream_tls_info tls;
+
+	if (stream_tls_info(&session->stream, &tls)) {
+		origin.tls_version = view_from_text(tls.version);
+		origin.tls_cipher = view_from_text(tls.cipher);
+	}
+	if (transaction_begin_body(session->transaction, &origin) != OK) {
+		drop_transaction(session);
+		answer_id(session, SMTP_REPLY_NO_STORAGE);
+		return;
+	}
+	transaction_on_ready(session->transaction, on_body_ready, session);
+	smtp_server_accept(&session->server, now_of(session));
+}
+
+void conversation_refuse_message(struct session *session, const struct smtp_reply *why)
+{
+	const struct transaction *transaction = session->transaction;
+
+	session->receiver->counters.refused_messages++;
+	log_refused(session, "DATA", transaction_sender(transaction)->text,
+		    transaction_first_recipient(transaction), "message", why);
+	smtp_server_answer(&session->server, why, now_of(session));
+	drop_transaction(session);
+}
+
+static void on_finished(void *context, struct smtp_reply reply)
+{
+	struct session *session = context;
+
+	if (!smtp_reply_positive(&reply)) {
+		conversation_refuse_message(session, &reply);
+	} else {
+		log_received(session, session->transaction);
+		smtp_server_answer(&session->server, &reply, now_of(session));
+		drop_transaction(session);
+	}
+	if (!session->finishing) {
+		session_resume(session);
+	}
+}
+
+static void on_message(struct session *session)
+{
+	// An answer at once must not parse on from inside the parser.
+	session->finishing = true;
+	transaction_finish(session->transaction, on_finished, session);
+	session->finishing = false;
+}
+
+// ---- all of them
+
+static void on_connect(struct session *session)
+{
+	if (session->over_limit) {
+		answer_id(session, SMTP_REPLY_TOO_MANY_CONNECTIONS);
+	} else if (session->receiver->stopping) {
+		answer_id(session, SMTP_REPLY_SHUTTING_DOWN);
+	} else {
+		smtp_server_accept(&session->server, now_of(session));
+	}
+}
+
+void conversation_answer(struct session *session, const struct smtp_event *event)
+{
+	switch (event->kind) {
+	case SMTP_EVENT_CONNECT: on_connect(session); break;
+	case SMTP_EVENT_HELO: smtp_server_accept(&session->server, now_of(session)); break;
+	case SMTP_EVENT_STARTTLS:
+		if (session->listener->tls) {
+			smtp_server_accept(&session->server, now_of(session));
+		} else {
+			answer_id(session, SMTP_REPLY_TLS_UNAVAILABLE);
+		}
+		break;
+	case SMTP_EVENT_AUTH: on_auth(session, &event->auth); break;
+	case SMTP_EVENT_MAIL: on_mail(session, &event->mail); break;
+	case SMTP_EVENT_RCPT: on_rcpt(session, &event->rcpt.recipient); break;
+	case SMTP_EVENT_DATA: on_data(session); break;
+	case SMTP_EVENT_MESSAGE: on_message(session); break;
+	case SMTP_EVENT_RESET: drop_transaction(session); break;
+	case SMTP_EVENT_NONE: break;
+	}
+}

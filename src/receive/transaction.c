@@ -1,0 +1,578 @@
+#include "receive/transaction.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "mail/header.h"
+#include "os/clock.h"
+#include "os/random.h"
+#include "receive/examine.h"
+#include "receive/receiver_private.h"
+#include "spool/id.h"
+
+enum {
+	RECIPIENTS_FIRST = 4,
+	RECIPIENTS_LINEAR_MAX = 16, // beyond it a table finds those that are there already
+	ADDED_FIELDS_BYTES_MAX = 16 * 1024,
+	READ_BYTES_FIRST = 8 * 1024, // most messages fit
+};
+
+struct transaction {
+	struct transaction_place place;
+	struct arena arena;
+	struct spool_envelope envelope;
+	struct address sender;
+	uint32_t recipient_capacity;
+	struct table known; // recipient texts, once there are many
+	struct buffer body; // all of it, or what the file does not have yet
+	size_t accounted;   // bytes of body.capacity in the receiver's count
+	struct spool_body *file;
+	uint64_t file_bytes;
+	bool examined; // before the body went into a file
+	struct examine_verdict verdict;
+	struct spool_append append;
+	struct view body_part;
+	struct transaction_origin origin;
+	bool appending;
+	transaction_done_fn *done; // NULL: nobody waits any more
+	void *context;
+	void (*ready)(void *context);
+	void *ready_context;
+	uint64_t size_hint;
+};
+
+struct transaction *transaction_new(const struct transaction_place *place,
+				    const struct smtp_event_mail *mail)
+{
+	struct transaction *transaction = calloc(1, sizeof *transaction);
+	struct view text;
+
+	if (!transaction) {
+		return NULL;
+	}
+	transaction->place = *place;
+	transaction->arena = arena_with_max(TRANSACTION_ENVELOPE_BYTES_MAX);
+	transaction->known = table_with_max((struct hash_key){ 0 }, SPOOL_RECIPIENTS_MAX);
+	transaction->body = buffer_with_max(place->config->limits.body_memory_per_message_bytes +
+					    HEADER_MAX + TRANSACTION_READ_BYTES);
+	transaction->size_hint = mail->size;
+	text = arena_copy(&transaction->arena, mail->sender.text);
+	if (!text.data ||
+	    (text.len && address_parse(&transaction->arena, text, ADDRESS_UTF8 | ADDRESS_NULL,
+				       &transaction->sender) != ADDRESS_OK)) {
+		transaction_free(transaction);
+		return NULL;
+	}
+	transaction->envelope.id = spool_id_next(&place->receiver->ids, os_clock_wall_ms());
+	transaction->envelope.reverse_path = text;
+	transaction->envelope.flags = (mail->body == SMTP_BODY_8BITMIME ? SPOOL_BODY_8BIT : 0) |
+				      (mail->smtputf8 ? SPOOL_SMTPUTF8 : 0);
+	return transaction;
+}
+
+// Keeps the receiver's count of body memory true.
+static void account(struct transaction *transaction)
+{
+	struct receiver_counters *counters = &transaction->place.receiver->counters;
+
+	counters->body_bytes += transaction->body.capacity;
+	counters->body_bytes -= transaction->accounted;
+	transaction->accounted = transaction->body.capacity;
+}
+
+void transaction_free(struct transaction *transaction)
+{
+	if (!transaction) {
+		return;
+	}
+	buffer_done(&transaction->body);
+	account(transaction);
+	spool_body_free(transaction->file, false);
+	table_done(&transaction->known);
+	arena_done(&transaction->arena);
+	free(transaction);
+}
+
+void transaction_leave(struct transaction *transaction)
+{
+	if (transaction && transaction->appending) {
+		transaction->done = NULL;
+	} else {
+		transaction_free(transaction);
+	}
+}
+
+const struct address *transaction_sender(const struct transaction *transaction)
+{
+	return &transaction->sender;
+}
+
+// ---- recipients
+
+static bool is_known(const struct transaction *transaction, struct view text)
+{
+	const struct spool_envelope *envelope = &transaction->envelope;
+
+	if (envelope->recipient_count > RECIPIENTS_LINEAR_MAX) {
+		return table_get(&transaction->known, text);
+	}
+	for (uint32_t i = 0; i < envelope->recipient_count; i++) {
+		if (view_equal(envelope->recipients[i].address, text)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static enum error grow_recipients(struct transaction *transaction)
+{
+	struct spool_envelope *envelope = &transaction->envelope;
+	uint32_t capacity = transaction->recipient_capacity ? transaction->recipient_capacity * 2
+							    : RECIPIENTS_FIRST;
+	struct spool_recipient *recipients =
+		arena_alloc_array(&transaction->arena, capacity, sizeof *recipients);
+
+	if (!recipients) {
+		return ERROR_NO_MEMORY;
+	}
+	if (envelope->recipient_count) {
+		memcpy(recipients, envelope->recipients,
+		       envelope->recipient_count * sizeof *recipients);
+	}
+	envelope->recipients = recipients;
+	transaction->recipient_capacity = capacity;
+	return OK;
+}
+
+// From RECIPIENTS_LINEAR_MAX on all are in the table.
+static enum error note_known(struct transaction *transaction)
+{
+	struct spool_envelope *envelope = &transaction->envelope;
+	uint32_t from = envelope->recipient_count - 1;
+
+	if (envelope->recipient_count <= RECIPIENTS_LINEAR_MAX) {
+		return OK;
+	}
+	if (transaction->known.count == 0) {
+		transaction->known.key = os_random_hash_key();
+		from = 0;
+	}
+	for (uint32_t i = from; i < envelope->recipient_count; i++) {
+		struct view *text = &envelope->recipients[i].address;
+		enum error error =
+			table_add(&transaction->known, *text, (void *)(uintptr_t)text->data);
+
+		if (error != OK) {
+			return error;
+		}
+	}
+	return OK;
+}
+
+static enum error add_recipient(struct transaction *transaction, struct view text,
+				struct view original, enum spool_kind kind)
+{
+	struct spool_envelope *envelope = &transaction->envelope;
+	struct spool_recipient *recipient;
+	enum error error = OK;
+
+	if (is_known(transaction, text)) {
+		return OK;
+	}
+	if (envelope->recipient_count == SPOOL_RECIPIENTS_MAX) {
+		return ERROR_LIMIT;
+	}
+	if (envelope->recipient_count == transaction->recipient_capacity) {
+		error = grow_recipients(transaction);
+	}
+	if (error != OK) {
+		return error;
+	}
+	recipient = &envelope->recipients[envelope->recipient_count];
+	*recipient = (struct spool_recipient){
+		.address = arena_copy(&transaction->arena, text),
+		.original = original,
+		.kind = kind,
+	};
+	if (!recipient->address.data) {
+		return ERROR_NO_MEMORY;
+	}
+	envelope->recipient_count++;
+	error = note_known(transaction);
+	if (error != OK) {
+		envelope->recipient_count--;
+	}
+	return error;
+}
+
+enum error transaction_add_recipient(struct transaction *transaction,
+				     const struct address *original,
+				     const struct directory_answer *expanded)
+{
+	const struct directory *directory = &transaction->place.receiver->directory;
+	uint32_t before = transaction->envelope.recipient_count;
+	struct view text = arena_copy(&transaction->arena, original->text);
+	enum error error = text.data ? OK : ERROR_NO_MEMORY;
+
+	if (!expanded) {
+		return error == OK ? add_recipient(transaction, text, text, SPOOL_REMOTE) : error;
+	}
+	for (size_t i = 0; i < expanded->recipient_count && error == OK; i++) {
+		struct view recipient = expanded->recipients[i];
+		struct view domain = view_from(recipient, view_find_last(recipient, '@') + 1);
+
+		error = add_recipient(transaction, recipient, text,
+				      directory_has_domain(directory, domain) ? SPOOL_LOCAL
+									      : SPOOL_REMOTE);
+	}
+	while (error != OK && transaction->envelope.recipient_count > before) {
+		transaction->envelope.recipient_count--;
+		table_remove(&transaction->known,
+			     transaction->envelope.recipients[transaction->envelope.recipient_count]
+				     .address);
+	}
+	return error;
+}
+
+// ---- body
+
+enum error transaction_begin_body(struct transaction *transaction,
+				  const struct transaction_origin *origin)
+{
+	const struct receiver *receiver = transaction->place.receiver;
+
+	transaction->origin = *origin;
+	return receiver->counters.body_bytes < transaction->place.config->limits.body_memory_bytes
+		       ? OK
+		       : ERROR_LIMIT;
+}
+
+size_t transaction_read_size(const struct transaction *transaction)
+{
+	uint64_t declared = transaction->size_hint;
+
+	if (transaction->body.len || transaction->file) {
+		return TRANSACTION_READ_BYTES;
+	}
+	if (declared == 0) {
+		return READ_BYTES_FIRST;
+	}
+	return declared < TRANSACTION_READ_BYTES - 1024 ? (size_t)declared + 1024
+							: TRANSACTION_READ_BYTES;
+}
+
+char *transaction_room(struct transaction *transaction, size_t wanted)
+{
+	char *room = buffer_reserve(&transaction->body, wanted);
+
+	account(transaction);
+	return room;
+}
+
+static enum error examine(struct transaction *transaction)
+{
+	const struct receiver *receiver = transaction->place.receiver;
+	const struct transaction_origin *origin = &transaction->origin;
+	const struct receive_listener *listener = transaction->place.listener;
+	struct examine_facts facts = {
+		.header = buffer_view(&transaction->body),
+		.is_submission = listener->config->role == ROLE_SUBMISSION,
+		.hops_max = transaction->place.config->limits.hops,
+		.login = origin->login,
+		.login_senders = origin->login_senders,
+		.directory = &receiver->directory,
+	};
+
+	transaction->examined = true;
+	return examine_header(&facts, &transaction->arena, &transaction->verdict);
+}
+
+// Bodies beyond the limit of one message, and any but small ones once the whole budget is used up.
+static bool should_go_to_file(const struct transaction *transaction)
+{
+	const struct config_limits *limits = &transaction->place.config->limits;
+	const struct receiver *receiver = transaction->place.receiver;
+	size_t len = transaction->body.len;
+
+	return len > limits->body_memory_per_message_bytes ||
+	       len > SPOOL_BODY_INLINE_BYTES - 2 * TRANSACTION_READ_BYTES ||
+	       (len > TRANSACTION_READ_BYTES &&
+		receiver->counters.body_bytes > limits->body_memory_bytes);
+}
+
+static bool refuse(struct smtp_reply *ret_why, enum smtp_reply_id id, const char *detail)
+{
+	*ret_why = smtp_reply_with(id, view_from_text(detail));
+	return false;
+}
+
+static void append_record(struct transaction *transaction);
+static void answer(struct transaction *transaction, struct smtp_reply reply);
+
+static void on_file_finished(void *context, enum error error)
+{
+	struct transaction *transaction = context;
+
+	transaction->appending = false;
+	if (!transaction->done) {
+		transaction_free(transaction);
+	} else if (error != OK) {
+		answer(transaction, smtp_reply(SMTP_REPLY_NO_STORAGE));
+	} else {
+		append_record(transaction);
+	}
+}
+
+static void on_file_ready(void *context);
+
+// The header is judged while it is still in memory; until its end is there the body waits for it.
+static bool open_file(struct transaction *transaction, struct smtp_reply *ret_why)
+{
+	const struct receiver_parts *parts = &transaction->place.receiver->parts;
+	struct spool_body_calls calls = { on_file_ready, on_file_finished, transaction };
+	enum error error;
+
+	if (examine(transaction) != OK) {
+		return refuse(ret_why, SMTP_REPLY_NO_MEMORY, "");
+	}
+	if (!transaction->verdict.accepted) {
+		*ret_why = transaction->verdict.reply;
+		return false;
+	}
+	error = spool_body_new(parts->writer, parts->pool, transaction->envelope.id, calls,
+			       &transaction->file);
+	return error == OK || refuse(ret_why, SMTP_REPLY_NO_STORAGE, "");
+}
+
+// What the file takes leaves the buffer; what it cannot take yet stays.
+static enum error feed_file(struct transaction *transaction)
+{
+	struct buffer *body = &transaction->body;
+	size_t taken = 0;
+	enum error error = OK;
+
+	while (taken < body->len && error == OK && !spool_body_is_full(transaction->file)) {
+		struct view part =
+			view_first(view_from(buffer_view(body), taken), TRANSACTION_READ_BYTES);
+
+		error = spool_body_add(transaction->file, part);
+		taken += error == OK ? part.len : 0;
+	}
+	transaction->file_bytes += taken;
+	buffer_consume(body, taken);
+	return error;
+}
+
+// Brings the rest of the body into the file, as far as it goes; all of it: the file is complete.
+static void finish_file(struct transaction *transaction)
+{
+	if (feed_file(transaction) != OK) {
+		answer(transaction, smtp_reply(SMTP_REPLY_NO_STORAGE));
+	} else if (transaction->body.len == 0) {
+		transaction->appending = true;
+		spool_body_finish(transaction->file);
+	}
+}
+
+static void on_file_ready(void *context)
+{
+	struct transaction *transaction = context;
+
+	if (transaction->done) {
+		finish_file(transaction);
+	} else if (transaction->ready) {
+		transaction->ready(transaction->ready_context);
+	}
+}
+
+bool transaction_keep(struct transaction *transaction, size_t kept, struct smtp_reply *ret_why)
+{
+	struct view body;
+
+	transaction->body.len += kept;
+	body = buffer_view(&transaction->body);
+	if (!transaction->file && should_go_to_file(transaction)) {
+		if (body.len <= HEADER_MAX && !examine_header_complete(body)) {
+			return true;
+		}
+		if (!open_file(transaction, ret_why)) {
+			return false;
+		}
+	}
+	if (transaction->file && feed_file(transaction) != OK) {
+		return refuse(ret_why, SMTP_REPLY_NO_STORAGE, "");
+	}
+	return true;
+}
+
+bool transaction_is_full(const struct transaction *transaction)
+{
+	return transaction->file && spool_body_is_full(transaction->file);
+}
+
+void transaction_on_ready(struct transaction *transaction, void (*ready)(void *context),
+			  void *context)
+{
+	transaction->ready = ready;
+	transaction->ready_context = context;
+}
+
+// ---- the end
+
+static void answer(struct transaction *transaction, struct smtp_reply reply)
+{
+	transaction_done_fn *done = transaction->done;
+
+	transaction->done = NULL;
+	done(transaction->context, reply);
+}
+
+static void on_appended(void *context, struct spool_append *append, enum error error)
+{
+	struct transaction *transaction = context;
+	struct receiver *receiver = transaction->place.receiver;
+	char id[SPOOL_ID_TEXT_LEN + 1];
+
+	(void)append;
+	transaction->appending = false;
+	if (error == OK) {
+		receiver->counters.messages++;
+		receiver->counters.bytes += transaction->envelope.body_bytes;
+		spool_body_free(transaction->file, true);
+		transaction->file = NULL;
+	} else {
+		receiver->counters.failed_messages++;
+	}
+	if (!transaction->done) {
+		transaction_free(transaction);
+		return;
+	}
+	spool_id_format(transaction->envelope.id, id);
+	answer(transaction, error == OK ? smtp_reply_with(SMTP_REPLY_QUEUED, view_from_text(id))
+					: smtp_reply(SMTP_REPLY_NO_STORAGE));
+}
+
+static void append_record(struct transaction *transaction)
+{
+	struct spool_envelope *envelope = &transaction->envelope;
+	enum error error;
+
+	transaction->body_part = buffer_view(&transaction->body);
+	transaction->appending = true;
+	error = spool_writer_append(transaction->place.receiver->port, &transaction->append,
+				    envelope, &transaction->body_part, transaction->file ? 0 : 1,
+				    on_appended, transaction);
+	if (error != OK) {
+		transaction->appending = false;
+		transaction->place.receiver->counters.failed_messages++;
+		answer(transaction, smtp_reply(SMTP_REPLY_NO_STORAGE));
+	}
+}
+
+static struct view tls_text(struct transaction *transaction,
+			    const struct transaction_origin *origin)
+{
+	if (origin->tls_version.len == 0) {
+		return (struct view){ 0 };
+	}
+	return arena_printf(&transaction->arena, "%.*s %.*s", VIEW_ARG(origin->tls_version),
+			    VIEW_ARG(origin->tls_cipher));
+}
+
+// Everything in the envelope that is known only now.
+static enum error complete_envelope(struct transaction *transaction)
+{
+	const struct transaction_origin *origin = &transaction->origin;
+	const struct receive_listener *listener = transaction->place.listener;
+	struct spool_envelope *envelope = &transaction->envelope;
+	struct buffer fields = buffer_with_max(ADDED_FIELDS_BYTES_MAX);
+	struct buffer ip = buffer_with_max(64);
+	char id[SPOOL_ID_TEXT_LEN + 1];
+	struct trace_received received = {
+		.helo = origin->helo,
+		.hostname = listener->settings.hostname,
+		.protocol = { origin->extended, origin->tls_version.len != 0, origin->login != NULL,
+			      (envelope->flags & SPOOL_SMTPUTF8) != 0 },
+		.tls_version = origin->tls_version,
+		.tls_cipher = origin->tls_cipher,
+		.unix_ms = (int64_t)os_clock_wall_ms(),
+	};
+
+	spool_id_format(envelope->id, id);
+	received.queue_id = view_from_text(id);
+	if (envelope->recipient_count == 1) {
+		received.recipient = envelope->recipients[0].original;
+	}
+	ip_address_add_text(&ip, &origin->peer);
+	envelope->client = arena_copy(&transaction->arena, buffer_view(&ip));
+	buffer_done(&ip);
+	received.peer_ip = envelope->client;
+	envelope->arrival_ms = (uint64_t)received.unix_ms;
+	examine_add_fields(&fields, &transaction->verdict, &received);
+	envelope->added_fields = arena_copy(&transaction->arena, buffer_view(&fields));
+	buffer_done(&fields);
+	envelope->helo = origin->helo;
+	envelope->listener = listener->config->name;
+	envelope->role = (uint8_t)listener->config->role;
+	envelope->login = origin->login ? origin->login->text : (struct view){ 0 };
+	envelope->tls = tls_text(transaction, origin);
+	return envelope->added_fields.data ? OK : ERROR_NO_MEMORY;
+}
+
+// A body that never showed the end of its header may be too long for the log all the same.
+static bool prepare(struct transaction *transaction, struct smtp_reply *ret_why)
+{
+	if (!transaction->file && transaction->body.len > SPOOL_BODY_INLINE_BYTES &&
+	    !open_file(transaction, ret_why)) {
+		return false;
+	}
+	if (!transaction->examined && examine(transaction) != OK) {
+		return refuse(ret_why, SMTP_REPLY_NO_MEMORY, "");
+	}
+	if (!transaction->verdict.accepted) {
+		*ret_why = transaction->verdict.reply;
+		return false;
+	}
+	return complete_envelope(transaction) == OK || refuse(ret_why, SMTP_REPLY_NO_MEMORY, "");
+}
+
+void transaction_finish(struct transaction *transaction, transaction_done_fn *done, void *context)
+{
+	struct spool_envelope *envelope = &transaction->envelope;
+	struct smtp_reply why;
+
+	transaction->done = done;
+	transaction->context = context;
+	envelope->body_bytes = transaction->file_bytes + transaction->body.len;
+	if (!prepare(transaction, &why)) {
+		answer(transaction, why);
+	} else if (transaction->file) {
+		envelope->flags |= SPOOL_BODY_FILE;
+		finish_file(transaction);
+	} else {
+		append_record(transaction);
+	}
+}
+
+// ---- for the log
+
+uint64_t transaction_id(const struct transaction *transaction)
+{
+	return transaction->envelope.id;
+}
+
+uint64_t transaction_bytes(const struct transaction *transaction)
+{
+	return transaction->envelope.body_bytes;
+}
+
+unsigned transaction_recipient_count(const struct transaction *transaction)
+{
+	return transaction->envelope.recipient_count;
+}
+
+struct view transaction_first_recipient(const struct transaction *transaction)
+{
+	return transaction->envelope.recipient_count ? transaction->envelope.recipients[0].address
+						     : (struct view){ 0 };
+}
