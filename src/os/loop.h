@@ -15,7 +15,7 @@ struct os_loop;
 
 enum error os_loop_new(struct os_loop **ret_loop) must_check;
 void os_loop_free(struct os_loop *loop);             // after its run has returned; accepts NULL
-void os_loop_run(struct os_loop *loop);              // until os_loop_stop
+void os_loop_run(struct os_loop *loop);              // until os_loop_stop; one before it counts
 void os_loop_stop(struct os_loop *loop);             // on the loop's thread
 uint64_t os_loop_now_ms(const struct os_loop *loop); // os_clock_mono_ms as of this turn of the loop
 
@@ -53,7 +53,8 @@ void os_timer_set(struct os_timer *timer, uint64_t delay_ms); // once; replaces 
 void os_timer_stop(struct os_timer *timer);
 bool os_timer_is_set(const struct os_timer *timer);
 
-// Called on the loop's thread each time before it would sleep: to flush what this turn gathered.
+// Called on the loop's thread each time before it would sleep, in no order: to flush what this turn
+// gathered.
 struct os_hook {
 	struct os_hook *next;
 	void (*fn)(void *context);

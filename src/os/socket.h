@@ -57,5 +57,5 @@ enum error os_socket_send_parts(int socket, const struct os_socket_part *parts, 
 void os_socket_shutdown_send(int socket); // the peer sees our end; receiving goes on
 // Another descriptor of the same socket.
 enum error os_socket_duplicate(int socket, int *ret_socket) must_check;
-void os_socket_close(int socket);         // at once; -1 is accepted
-void os_socket_close_reset(int socket);   // with RST: for peers that must not linger
+void os_socket_close(int socket);       // at once; -1 is accepted
+void os_socket_close_reset(int socket); // with RST: for peers that must not linger

@@ -158,7 +158,11 @@ void os_loop_free(struct os_loop *loop)
 	}
 	uv_close((uv_handle_t *)&loop->timer, NULL);
 	uv_close((uv_handle_t *)&loop->prepare, NULL);
-	uv_run(&loop->uv, UV_RUN_NOWAIT); // closed handles are given back by a turn
+	// Closed handles are given back by a turn; one may be spent on a stop that came after the
+	// run.
+	for (unsigned turn = 0; turn < 2; turn++) {
+		uv_run(&loop->uv, UV_RUN_NOWAIT);
+	}
 	if (uv_loop_close(&loop->uv) != 0) {
 		abort(); // a wake or a signal of this loop was not freed before it
 	}

@@ -98,6 +98,17 @@ static void timers_run_in_order_and_not_early(void **state)
 	teardown(&world);
 }
 
+static void a_stop_after_the_run_does_no_harm(void **state)
+{
+	struct world world;
+
+	(void)state;
+	setup(&world);
+	run_for(&world, 1);
+	os_loop_stop(world.loop);
+	teardown(&world);
+}
+
 static void stop_other(void *context)
 {
 	struct world *world = context;
@@ -348,6 +359,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(timers_run_in_order_and_not_early),
+		cmocka_unit_test(a_stop_after_the_run_does_no_harm),
 		cmocka_unit_test(a_timer_stopped_in_the_same_turn_is_not_called),
 		cmocka_unit_test(delay_zero_runs_in_the_next_turn_without_starving_others),
 		cmocka_unit_test(a_watch_freed_in_a_callback_is_not_called_any_more),

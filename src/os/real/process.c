@@ -3,10 +3,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/close_range.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -127,7 +129,7 @@ static bool place_fds(const struct os_child_fd *fds, unsigned fd_count, int high
 // leaves what was opened without O_CLOEXEC, which nothing of ours is.
 static void close_others_at_exec(int highest)
 {
-	close_range((unsigned)highest + 1, ~0u, CLOSE_RANGE_CLOEXEC);
+	syscall(SYS_close_range, (unsigned)highest + 1, ~0u, CLOSE_RANGE_CLOEXEC);
 }
 
 static void reset_signals(void)

@@ -45,7 +45,7 @@ static enum error limit(int resource, uint64_t value, bool keeps_hard, struct bu
 {
 	struct rlimit now;
 
-	if (getrlimit((__rlimit_resource_t)resource, &now) < 0) {
+	if (getrlimit(resource, &now) < 0) {
 		return error_from_errno(errno);
 	}
 	if (value > now.rlim_max && geteuid() != 0) {
@@ -57,7 +57,7 @@ static enum error limit(int resource, uint64_t value, bool keeps_hard, struct bu
 	if (!keeps_hard || now.rlim_max < value) {
 		now.rlim_max = value;
 	}
-	return setrlimit((__rlimit_resource_t)resource, &now) < 0 ? error_from_errno(errno) : OK;
+	return setrlimit(resource, &now) < 0 ? error_from_errno(errno) : OK;
 }
 
 static enum error set_limits(const struct os_sandbox *sandbox, struct buffer *warnings)

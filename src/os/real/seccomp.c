@@ -12,7 +12,7 @@
 
 enum { EVERYBODY = 0, PRCTL_SET_VMA = 0x53564d41 }; // the C library names its memory with it
 
-// Calls without conditions. One that this architecture does not have is skipped.
+// Calls without conditions. One that this architecture or libseccomp does not know is skipped.
 struct group {
 	int rights; // any of these
 	const char *const *names;
@@ -45,29 +45,27 @@ static const char *const names_everybody[] = {
 	"sigaltstack", "set_robust_list", "rseq", "exit", "exit_group", NULL
 };
 
-static const char *const names_open[] = { "open",       "openat",   "access",     "faccessat",
-					  "faccessat2", "readlink", "readlinkat", "getcwd",
-					  "statfs",     "statfs64", NULL };
-static const char *const names_create[] = { "mkdir",    "mkdirat",   "unlink",   "unlinkat",
-					    "rmdir",    "rename",    "renameat", "renameat2",
-					    "link",     "linkat",    "fchmod",   "fchown",
-					    "fchown32", "utimensat", NULL };
+// clang-format off
+// By path; Landlock says which.
+static const char *const names_open[] = {
+	"open", "openat", "access", "faccessat", "faccessat2", "readlink", "readlinkat", "getcwd",
+	"statfs", "statfs64", NULL
+};
+// Changes of folders; Landlock says which.
+static const char *const names_create[] = {
+	"mkdir", "mkdirat", "unlink", "unlinkat", "rmdir", "rename", "renameat", "renameat2",
+	"link", "linkat", "fchmod", "fchown", "fchown32", "utimensat", NULL
+};
 static const char *const names_connect[] = { "connect", "bind", NULL };
 static const char *const names_accept[] = { "accept", "accept4", NULL };
-static const char *const names_start[] = { "fork",      "vfork",
-					   "wait4",     "waitid",
-					   "waitpid",   "kill",
-					   "listen",    "setuid",
-					   "setgid",    "setreuid",
-					   "setregid",  "setresuid",
-					   "setresgid", "setgroups",
-					   "setfsuid",  "setfsgid",
-					   "capset",    "setrlimit",
-					   "chmod",     "fchmodat",
-					   "chown",     "fchownat",
-					   "symlink",   "symlinkat",
-					   "setsid",    "sched_setaffinity",
-					   NULL };
+// Children, and what makes a child less than its parent.
+static const char *const names_start[] = {
+	"fork", "vfork", "wait4", "waitid", "waitpid", "kill", "listen", "setuid", "setgid",
+	"setreuid", "setregid", "setresuid", "setresgid", "setgroups", "setfsuid", "setfsgid",
+	"capset", "setrlimit", "chmod", "fchmodat", "chown", "fchownat", "symlink", "symlinkat",
+	"setsid", "sched_setaffinity", NULL
+};
+// clang-format on
 
 static const struct group groups[] = {
 	{ EVERYBODY, names_everybody },
@@ -78,66 +76,25 @@ static const struct group groups[] = {
 	{ OS_MAY_START, names_start },
 };
 
+// clang-format off
 // With conditions for others; the supervisor's filter holds for its children too, from their exec
 // through their start until they set their own, so it must let all of this through.
-static const char *const names_any_way_to_start[] = { "execve",
-						      "execveat",
-						      "clone",
-						      "clone3",
-						      "socket",
-						      "mmap",
-						      "mmap2",
-						      "mprotect",
-						      "prctl",
-						      "ioctl",
-						      "tgkill",
-						      "prlimit64",
-						      "seccomp",
-						      "landlock_create_ruleset",
-						      "landlock_add_rule",
-						      "landlock_restrict_self",
-						      "arch_prctl",
-						      "set_tid_address",
-						      "personality",
-						      NULL };
+static const char *const names_any_way_to_start[] = {
+	"execve", "execveat", "clone", "clone3", "socket", "mmap", "mmap2", "mprotect", "prctl",
+	"ioctl", "tgkill", "prlimit64", "seccomp", "landlock_create_ruleset", "landlock_add_rule",
+	"landlock_restrict_self", "arch_prctl", "set_tid_address", "personality", NULL
+};
 
 // No code of ours or of a library reaches for these: whoever does has taken the process over.
-static const char *const names_hostile[] = { "ptrace",
-					     "process_vm_readv",
-					     "process_vm_writev",
-					     "pidfd_getfd",
-					     "kcmp",
-					     "bpf",
-					     "perf_event_open",
-					     "userfaultfd",
-					     "mount",
-					     "umount2",
-					     "move_mount",
-					     "open_tree",
-					     "fsopen",
-					     "pivot_root",
-					     "chroot",
-					     "unshare",
-					     "setns",
-					     "open_by_handle_at",
-					     "init_module",
-					     "finit_module",
-					     "delete_module",
-					     "kexec_load",
-					     "kexec_file_load",
-					     "reboot",
-					     "swapon",
-					     "swapoff",
-					     "add_key",
-					     "request_key",
-					     "keyctl",
-					     "iopl",
-					     "ioperm",
-					     "acct",
-					     "settimeofday",
-					     "clock_settime",
-					     "modify_ldt",
-					     NULL };
+static const char *const names_hostile[] = {
+	"ptrace", "process_vm_readv", "process_vm_writev", "pidfd_getfd", "kcmp", "bpf",
+	"perf_event_open", "userfaultfd", "mount", "umount2", "move_mount", "open_tree", "fsopen",
+	"pivot_root", "chroot", "unshare", "setns", "open_by_handle_at", "init_module",
+	"finit_module", "delete_module", "kexec_load", "kexec_file_load", "reboot", "swapon",
+	"swapoff", "add_key", "request_key", "keyctl", "iopl", "ioperm", "acct", "settimeofday",
+	"clock_settime", "modify_ldt", NULL
+};
+// clang-format on
 static const char *const names_exec[] = { "execve", "execveat", NULL };
 
 // A call allowed when (argument & mask) == value.
