@@ -5,9 +5,9 @@
 
 #include "os/real/wheel.h"
 
-// libuv's handle of a descriptor costs four system calls to make. So handles are kept by descriptor
-// number when their watch is freed, and serve the next watch on the same number: the system gives
-// the lowest free numbers again and again.
+// libuv's handle of a descriptor costs three system calls to make. So handles are kept by
+// descriptor number when their watch is freed, and serve the next watch on the same number: the
+// system gives the lowest free numbers again and again.
 struct os_watch {
 	uv_poll_t poll;
 	os_watch_fn *fn;

@@ -134,10 +134,11 @@ static void close_others_at_exec(int highest)
 
 static void reset_signals(void)
 {
+	struct sigaction by_default = { .sa_handler = SIG_DFL };
 	sigset_t none;
 
 	for (int number = 1; number < NSIG; number++) {
-		signal(number, SIG_DFL);
+		sigaction(number, &by_default, NULL);
 	}
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);

@@ -102,17 +102,18 @@ static int play_signals(void)
 
 static void a_child_begins_with_fresh_signals(void **state)
 {
+	struct sigaction ignored = { .sa_handler = SIG_IGN }, action;
 	sigset_t term, before;
 	pid_t pid;
 
 	(void)state;
-	signal(SIGPIPE, SIG_IGN);
+	sigaction(SIGPIPE, &ignored, &action);
 	sigemptyset(&term);
 	sigaddset(&term, SIGTERM);
 	sigprocmask(SIG_BLOCK, &term, &before);
 	pid = start("signals", NULL, 0);
 	sigprocmask(SIG_SETMASK, &before, NULL);
-	signal(SIGPIPE, SIG_DFL);
+	sigaction(SIGPIPE, &action, NULL);
 	assert_int_equal(wait_for_exit(pid).status, 7);
 }
 
