@@ -73,6 +73,20 @@ enum error sim_fd_new(struct sim_object *object, int *ret_fd)
 	return OK;
 }
 
+int sim_process_give(struct sim_process *process, int number)
+{
+	struct sim_object *object = sim_fd_any(number);
+	struct sim_process *own = sim_current->process;
+	int given = -1;
+
+	sim_current->process = process;
+	if (sim_fd_new(object, &given)) {
+		sim_bug("no descriptor left to give");
+	}
+	sim_current->process = own;
+	return given;
+}
+
 static struct sim_fd *fd_get(int number)
 {
 	struct sim_fd *fd;

@@ -74,7 +74,8 @@ static void stream_close(struct sim_object *object, bool by_crash)
 	struct sim_stream *peer = stream->peer;
 
 	stream->is_closed = true;
-	if (!peer || peer->is_closed || stream->is_reset) {
+	if (!peer || peer->is_closed || stream->is_reset ||
+	    (sim_current->power_fails && sim_below(2))) {
 		return;
 	}
 	if (by_crash || stream->inbox.len) {
@@ -407,6 +408,11 @@ enum error os_socket_peer_address(int socket, struct os_address *ret_address)
 	return OK;
 }
 
+enum error os_socket_duplicate(int socket, int *ret_socket)
+{
+	return sim_fd_new(sim_fd_any(socket), ret_socket);
+}
+
 static size_t perhaps_less(size_t len)
 {
 	return len > 1 && sim_chance(sim_current->faults.transfer_short) ? 1 + sim_below(len - 1)
@@ -499,11 +505,6 @@ void os_socket_shutdown_send(int socket)
 		stream->has_sent_end = true;
 		packet_send(stream->peer, END, (struct view){ 0 });
 	}
-}
-
-enum error os_socket_duplicate(int socket, int *ret_socket)
-{
-	return sim_fd_new(sim_fd_any(socket), ret_socket);
 }
 
 void os_socket_close(int socket)

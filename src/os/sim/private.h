@@ -120,6 +120,7 @@ struct sim {
 	struct sim_fd *fds;
 	int fd_next;
 	struct list listeners; // of the network
+	bool power_fails;      // while a machine loses it: nobody is told of closed connections
 	struct list pages;
 	uint16_t port_next;
 	int process_next;

@@ -216,9 +216,11 @@ bool sim_process_is_alive(const struct sim_process *process)
 void sim_machine_lose_power(struct sim_machine *machine)
 {
 	sim_trace("%s loses power", machine->name);
+	sim_current->power_fails = true;
 	for (struct list *p = machine->processes.next; p != &machine->processes; p = p->next) {
 		sim_process_crash(CONTAINER_OF(p, struct sim_process, link));
 	}
+	sim_current->power_fails = false;
 	sim_disk_lose_power(machine->disk);
 }
 

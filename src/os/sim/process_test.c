@@ -7,6 +7,7 @@
 #include "os/file.h"
 #include "os/log.h"
 #include "os/message.h"
+#include "os/page.h"
 #include "os/random.h"
 #include "os/sim/sim.h"
 #include "os/socket.h"
@@ -375,6 +376,98 @@ static void process_that_waits_can_be_crashed(void **state)
 	sim_free(sim);
 }
 
+static void peer_of_a_machine_without_power_learns_of_it_when_it_sends(void **state)
+{
+	int silent = 0;
+
+	(void)state;
+	for (uint64_t seed = 1; seed <= 20; seed++) {
+		struct sim *sim = sim_new(seed);
+		struct sim_machine *machine = sim_machine_new(sim, "mx");
+		struct sim_process *process = sim_process_new(machine, "server");
+		struct server server;
+		struct client client;
+		size_t len;
+
+		assert_true(sim_process_run(process, server_start, &server));
+		client_start(&client);
+		assert_true(sim_run_until_quiet(sim, 0, 100000));
+		sim_machine_lose_power(machine);
+		assert_true(sim_run_until_quiet(sim, 0, 100000));
+		silent += client.end == OK;
+		if (client.end == OK) {
+			assert_int_equal(os_socket_send(client.socket, VIEW("x"), &len), OK);
+		}
+		assert_true(sim_run_until_quiet(sim, 0, 100000));
+		assert_int_equal(client.end, ERROR_RESET);
+		sim_free(sim);
+	}
+	assert_in_range(silent, 1, 19);
+}
+
+struct told {
+	char *memory;
+	unsigned messages;
+	enum error closed;
+};
+
+static void told_message(void *context, struct os_message *message)
+{
+	struct told *told = context;
+	void *memory;
+
+	told->messages++;
+	if (message->fd_count) {
+		assert_int_equal(os_page_map(message->fds[0], 100, false, &memory), OK);
+		told->memory = memory;
+		os_page_close(message->fds[0]);
+	}
+}
+
+static void told_closed(void *context, enum error reason)
+{
+	struct told *told = context;
+
+	told->closed = reason;
+}
+
+static void processes_share_pages_and_lose_their_channel_in_a_crash(void **state)
+{
+	struct sim *sim = sim_new(1);
+	struct sim_machine *machine = sim_machine_new(sim, "mx");
+	struct sim_process *a = sim_process_new(machine, "a"), *b = sim_process_new(machine, "b");
+	struct told told = { 0 };
+	struct os_channel *channel;
+	struct os_loop *loop;
+	int fds[2], a_end, b_end, page;
+	void *memory;
+
+	(void)state;
+	assert_int_equal(os_channel_pair(fds), OK);
+	a_end = sim_process_give(a, fds[0]);
+	b_end = sim_process_give(b, fds[1]);
+	os_page_close(fds[0]);
+	os_page_close(fds[1]);
+	sim_process_enter(b);
+	assert_int_equal(os_loop_new(&loop), OK);
+	assert_int_equal(
+		os_channel_new(loop, b_end, 10, told_message, told_closed, &told, &channel), OK);
+	sim_process_leave(sim);
+	sim_process_enter(a);
+	assert_int_equal(os_page_new("page", 100, &page, &memory), OK);
+	assert_int_equal(os_message_send(a_end, 1, 0, VIEW("hello"), &page, 1), OK);
+	sim_process_leave(sim);
+	assert_true(sim_run_until_quiet(sim, 0, 1000));
+	assert_int_equal(told.messages, 1);
+	((char *)memory)[7] = 'x';
+	assert_int_equal(told.memory[7], 'x');
+	sim_process_crash(a);
+	assert_true(sim_run_until_quiet(sim, 0, 1000));
+	assert_int_equal(told.closed, ERROR_CLOSED);
+	assert_int_equal(told.memory[7], 'x');
+	sim_free(sim);
+}
+
 // ---- time, log, faults ----------------------------------------------------------------------
 
 static void time_is_virtual_and_the_wall_clock_may_jump(void **state)
@@ -439,6 +532,8 @@ int main(void)
 		cmocka_unit_test(crash_at_every_call_loses_nothing_that_was_answered),
 		cmocka_unit_test(crash_in_a_write_leaves_a_part_of_it),
 		cmocka_unit_test(process_that_waits_can_be_crashed),
+		cmocka_unit_test(peer_of_a_machine_without_power_learns_of_it_when_it_sends),
+		cmocka_unit_test(processes_share_pages_and_lose_their_channel_in_a_crash),
 		cmocka_unit_test(time_is_virtual_and_the_wall_clock_may_jump),
 		cmocka_unit_test(log_lines_are_kept_by_machine),
 		cmocka_unit_test(connection_ends_as_the_faults_say),

@@ -41,7 +41,8 @@ void sim_free(struct sim *sim); // accepts NULL
 struct sim_machine *sim_machine_new(struct sim *sim, const char *name);
 struct sim_machine *sim_machine_of_harness(struct sim *sim);
 // Each process that runs is killed; of what was not synced, a seeded part reaches the disk: writes
-// sector by sector in any order, names entry by entry. Not to be called by a process of it.
+// sector by sector in any order, names entry by entry. A peer of its connections sees a reset, or
+// hears nothing until it sends. Not to be called by a process of it.
 void sim_machine_lose_power(struct sim_machine *machine);
 void sim_machine_set_disk_size(struct sim_machine *machine, uint64_t bytes); // default: no bound
 // Folders as deep as the path goes, durable at once. A disk begins with its root only.
@@ -52,6 +53,9 @@ struct sim_process *sim_process_new(struct sim_machine *machine, const char *nam
 // strike and blocking calls do not give way there: for setting up and for looking at things.
 void sim_process_enter(struct sim_process *process);
 void sim_process_leave(struct sim *sim);
+// A second descriptor of what the current process has as fd, for that one: a listener, an end of a
+// channel, a page. As a supervisor hands them to a child.
+int sim_process_give(struct sim_process *process, int fd);
 // Calls fn on a new thread of the process, and steps the simulation until it has returned. False
 // when the process crashed before.
 bool sim_process_run(struct sim_process *process, void (*fn)(void *context), void *context);
