@@ -13,7 +13,7 @@
 //     WAIT:  an await point is open: flush, sleep, step again after the answer
 //     FLUSH: output_bytes_max is reached: flush all of it, reading nothing meanwhile; step again
 //     BODY:  smtp_server_body takes what is left in input, then what is read straight into the
-//            message's own buffer, until it returns something else
+//            message's own buffer, until it returns something else; flush before sleeping
 //     TLS:   flush, handshake, smtp_server_tls_started, step again
 //     CLOSE: flush; smtp_server_linger says whether to shut down sending and to drop what still
 //            comes for a moment, so that the last reply is read; then close
@@ -26,6 +26,8 @@
 // A transaction begins for the shell when it accepts MAIL. It ends when the shell refuses DATA,
 // when it answers MESSAGE in any way, at RESET, and at CLOSE; never otherwise, and the machine's
 // own part is destroyed in the same moment (attack A5).
+//
+// A login's base 64 also stands in the shell's input: wipe that buffer when it is given back.
 //
 // One owner, one thread. Idle it holds no buffer: the struct, and the HELO name on the heap.
 #pragma once

@@ -44,6 +44,13 @@ void smtp_server_close_with(struct smtp_server *server, enum smtp_close_reason r
 void smtp_server_end_transaction(struct smtp_server *server);
 void smtp_server_end_login(struct smtp_server *server);
 
+// One line off the input. False: nothing to run; *ret_again tells whether to look again.
+bool smtp_input_take_line(struct smtp_server *server, struct view *input, struct view *ret_line,
+			  bool *ret_again);
+// Hands it to whom the state means; more tells whether input waits behind it.
+void smtp_input_run_line(struct smtp_server *server, struct view line, bool more,
+			 struct smtp_event *event);
+
 // A handler answers by itself (say) or opens an await point (event->kind).
 typedef void smtp_command_fn(struct smtp_server *server, struct view arguments,
 			     struct smtp_event *event);
@@ -69,7 +76,6 @@ struct smtp_command {
 	enum smtp_close_reason if_not_last;
 };
 
-// One complete line without CR LF; more tells whether input waits behind it.
 void smtp_command_run(struct smtp_server *server, struct view line, bool more,
 		      struct smtp_event *event);
 void smtp_command_list(const struct smtp_server *server, struct buffer *out); // "EHLO HELO ..."
