@@ -1,48 +1,35 @@
-// The user commands: add, passwd, list, remove. The same code serves them in keeper while the
-// server runs and in the command itself while it does not; a lock file makes sure that only one
-// does. One owner, one thread. Hashes on the calling thread.
+// The user commands (add, passwd, list, remove), as local control requests (link/control.h) over
+// the database. The same code answers them in keeper while the server runs, and in the command
+// itself while it does not; a lock makes sure that only one of them is there. Passwords are hashed
+// on the calling thread. One owner, one thread.
+//
+// Arguments: one plain address (none for list); option "password" for add and passwd, "sender" for
+// add, any number of times.
 #pragma once
 
+#include "base/buffer.h"
+#include "link/control.h"
 #include "link/database.h"
 
-enum { USERS_PAGE_MAX = 200 }; // accounts in one answer
+enum { USERS_LIST_BYTES_MAX = 64 * 1024 * 1024 }; // of JSON
 
-// keeper's folder: the database and the lock.
+// keeper's folder: database and lock.
 struct user_store {
 	int lock;
 	struct database *database;
 };
 
-// ERROR_BUSY: keeper, or another command, holds it. Creates what is missing.
+// ERROR_BUSY: keeper, or another command, holds it. Creates the files where they are missing.
 enum error user_store_open(const char *folder, struct user_store *ret_store) must_check;
 void user_store_close(struct user_store *store);
 
-enum user_action { USER_ADD = 1, USER_PASSWD, USER_LIST, USER_REMOVE };
-
-struct user_command {
-	enum user_action action;
-	struct view address;        // LIST: those after it; empty: from the start
-	struct view password;       // ADD, PASSWD
-	const struct view *senders; // ADD: patterns
-	size_t sender_count;
+struct user_outcome {
+	uint8_t status;    // of sysexits.h
+	const char *words; // for people: one phrase; "" where all went well
+	bool changed;      // the directory is to be published anew
 };
 
-struct user_answer {
-	enum error error; // OK, EXISTS, NOT_FOUND, INVALID, LIMIT, or what the system said
-	struct view text; // one lower-case phrase for people; empty where OK
-	const struct account *accounts; // LIST; without hashes
-	size_t account_count;
-	bool more; // LIST again, after the last one
-};
-
-// Applies it; the answer lies in the arena (a few MiB). cost: of password hashes.
-struct user_answer user_apply(struct database *database, unsigned cost,
-			      const struct user_command *command, struct arena *arena);
-
-// For the control socket. Decoded views lie in the bytes, lists in the arena.
-void user_command_encode(struct buffer *out, const struct user_command *command);
-enum error user_command_decode(struct view bytes, struct arena *arena,
-			       struct user_command *ret_command) must_check;
-void user_answer_encode(struct buffer *out, const struct user_answer *answer);
-enum error user_answer_decode(struct view bytes, struct arena *arena,
-			      struct user_answer *ret_answer) must_check;
+// cost: of password hashes. list appends its JSON text to out: an array of objects with address,
+// disabled and senders.
+struct user_outcome user_run(struct database *database, unsigned cost,
+			     const struct control_request *request, struct buffer *out);
