@@ -32,6 +32,11 @@
 #include "mail/outgoing.h"
 #include "smtp/client_reply.h"
 
+enum {
+	SMTP_CLIENT_CHUNK_MAX = 1 << 20,  // bytes of the body handed over at once
+	SMTP_CLIENT_FRONT_MAX = 64 << 10, // bytes of the fields in front of a message
+};
+
 enum smtp_client_tls {
 	SMTP_CLIENT_TLS_NEVER,
 	SMTP_CLIENT_TLS_MAY,      // when offered; in clear when the peer refuses it
@@ -74,7 +79,7 @@ struct smtp_outcome {
 
 struct smtp_client_recipient {
 	struct view address; // canonical
-	uint8_t state;       // internal
+	uint8_t state;       // internal, zero at first
 };
 
 // The caller's, views included; untouched until its DONE.
@@ -86,10 +91,10 @@ struct smtp_client_transaction {
 	uint64_t size_bytes;         // of the stored message and the fields in front
 	bool eight_bit;              // the message has bytes above 127
 	bool smtputf8;               // its header needs SMTPUTF8 (addresses are looked at here)
-	// Internal: position in the dialogue.
-	size_t sent, answered, resolved, accepted_count;
-	struct smtp_outcome outcome; // for all recipients that are still open, once known
-	bool outcome_known, mail_accepted, body_begun;
+	// Internal, zero at first: the place in the dialogue (client_transaction.c).
+	size_t sent, answered, told, accepted_count;
+	struct smtp_outcome outcome; // of all recipients that have none yet, once known
+	bool begun, closed, outcome_known, mail_accepted;
 };
 
 enum smtp_client_event_kind {
@@ -157,11 +162,11 @@ struct smtp_client {
 	struct smtp_client_transaction *current, *next;
 	struct outgoing outgoing;
 	struct smtp_outcome outcome; // of the last event
-	uint64_t since_ms;           // begin of what the deadline times
-	uint8_t state;               // enum smtp_client_state
-	uint8_t failure;             // enum smtp_client_failure
-	uint8_t authenticated_with;  // enum smtp_mechanism in use
-	bool tls, tls_verified;
+	struct smtp_outcome failure_outcome;
+	uint64_t since_ms; // begin of what the deadline times
+	uint8_t state;     // enum smtp_client_state
+	uint8_t failure;   // enum smtp_client_failure
+	bool tls, tls_verified, tls_refused;
 	bool ready_due, next_due, reset_due, quit_due, body_open;
 };
 
@@ -182,7 +187,7 @@ void smtp_client_send(struct smtp_client *client, struct smtp_client_transaction
 		      uint64_t now_ms);
 bool smtp_client_can_send(const struct smtp_client *client);
 
-// At BODY only.
+// At BODY only; chunks of at most SMTP_CLIENT_CHUNK_MAX.
 void smtp_client_body(struct smtp_client *client, struct view chunk, uint64_t now_ms);
 void smtp_client_body_end(struct smtp_client *client, uint64_t now_ms);
 

@@ -8,7 +8,7 @@ enum {
 	SMTP_CLIENT_REPLY_LINE_MAX = 2048, // bytes of a line, its end included
 	SMTP_CLIENT_REPLY_LINES_MAX = 100,
 	SMTP_CLIENT_REPLY_MAX = 16 << 10, // bytes of a reply
-	SMTP_CLIENT_REPLY_TEXT_MAX = 512, // bytes kept of its text, once escaped
+	SMTP_CLIENT_REPLY_TEXT_MAX = 512, // bytes kept of its text
 };
 
 enum smtp_mechanism { SMTP_MECHANISM_NONE = 0, SMTP_MECHANISM_PLAIN = 1, SMTP_MECHANISM_LOGIN = 2 };
@@ -31,9 +31,10 @@ struct smtp_reply_reader {
 	uint16_t line_count;
 	uint32_t byte_count;
 	uint16_t text_len;
-	struct smtp_status status;                 // of the first line; class 0: none
-	struct smtp_extensions extensions;         // what the lines say if it is an EHLO reply
-	char text[SMTP_CLIENT_REPLY_TEXT_MAX + 4]; // escaped, lines joined with a blank, NUL behind
+	bool complete;
+	struct smtp_status status;             // of the first line; class 0: none
+	struct smtp_extensions extensions;     // what the lines say if it is an EHLO reply
+	char text[SMTP_CLIENT_REPLY_TEXT_MAX]; // any bytes; without codes, lines joined by blanks
 };
 
 // Takes complete lines off *input until a reply is complete. A new one begins at the call after
