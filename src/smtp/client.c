@@ -98,12 +98,13 @@ void client_fail(struct smtp_client *client, enum smtp_client_failure failure,
 	client->failure = (uint8_t)failure;
 	client->state = SMTP_CLIENT_STATE_FAILING;
 	client->body_open = false;
-	client->outcome = outcome ? *outcome
-				  : client_outcome_of_ours(failure == SMTP_CLIENT_LOST
-								   ? SMTP_OUTCOME_LOST
-								   : SMTP_OUTCOME_TEMPORARY,
-							   (struct smtp_status){ 4, 4, 2 },
-							   smtp_client_failure_text(failure));
+	client->failure_outcome =
+		outcome ? *outcome
+			: client_outcome_of_ours(failure == SMTP_CLIENT_LOST
+							 ? SMTP_OUTCOME_LOST
+							 : SMTP_OUTCOME_TEMPORARY,
+						 (struct smtp_status){ 4, 4, 2 },
+						 smtp_client_failure_text(failure));
 	if (client->failure_outcome.kind == SMTP_OUTCOME_ACCEPTED) { // said at the wrong place
 		client->failure_outcome.kind = SMTP_OUTCOME_TEMPORARY;
 	}

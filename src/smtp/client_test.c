@@ -1,5 +1,6 @@
 #include "smtp/client.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,7 +21,8 @@ struct play {
 	const struct turn *turns;
 	size_t turn_count;
 	bool verified;
-	size_t chunk; // bytes of input and body at once
+	size_t chunk;       // bytes of input and body at once
+	size_t chunk_least; // smallest to play with
 };
 
 struct stage {
@@ -47,8 +49,7 @@ static void record(struct stage *s, const struct smtp_client_event *event)
 	case SMTP_CLIENT_EVENT_READY: buffer_add_text(log, "ready\n"); break;
 	case SMTP_CLIENT_EVENT_NEXT: break;
 	case SMTP_CLIENT_EVENT_DONE:
-		buffer_printf(log, "done %d\n",
-			      (int)(event->transaction - s->play->transactions));
+		buffer_printf(log, "done %d\n", (int)(event->transaction - s->play->transactions));
 		break;
 	case SMTP_CLIENT_EVENT_OUTCOME:
 		buffer_printf(log, "%d.%d %s %d %d.%d.%d%s %s\n",
@@ -184,6 +185,9 @@ static void assert_play(struct play play, const char *events, const char *last)
 				       .events = buffer_with_max(1 << 20) };
 
 		play.chunk = chunks[i];
+		if (play.chunk < play.chunk_least) {
+			continue;
+		}
 		for (size_t k = 0; k < play.transaction_count; k++) {
 			forget_progress(&play.transactions[k]);
 		}
@@ -236,12 +240,13 @@ static struct play play_of(struct smtp_client_transaction *transactions, size_t 
 
 static void envelope_goes_in_one_group(void **state)
 {
-	struct smtp_client_transaction mail[] = { MESSAGE(TO({ VIEW("b@y.example") },
-							     { VIEW("c@y.example") })) };
+	struct smtp_client_transaction mail[] = { MESSAGE(
+		TO({ VIEW("b@y.example") }, { VIEW("c@y.example") })) };
 
 	(void)state;
 	PLAY(mail,
-	     "ready\n0.0 accepted 250 2.0.0 sent queued\n0.1 accepted 250 2.0.0 sent queued\ndone 0\n",
+	     "ready\n0.0 accepted 250 2.0.0 sent queued\n0.1 accepted 250 2.0.0 sent queued\ndone "
+	     "0\n",
 	     "", { "", "220 hi\r\n" }, { "EHLO me.example\r\n", FULL },
 	     { "MAIL FROM:<a@x.example> SIZE=11\r\n" RCPT_B RCPT_C "DATA\r\n",
 	       "250 ok\r\n250 ok\r\n251 ok\r\n354 go\r\n" },
@@ -250,13 +255,12 @@ static void envelope_goes_in_one_group(void **state)
 
 static void without_pipelining_each_command_waits(void **state)
 {
-	struct smtp_client_transaction mail[] = { MESSAGE(TO({ VIEW("b@y.example") },
-							     { VIEW("c@y.example") })) };
+	struct smtp_client_transaction mail[] = { MESSAGE(
+		TO({ VIEW("b@y.example") }, { VIEW("c@y.example") })) };
 
 	(void)state;
-	PLAY(mail,
-	     "ready\n0.1 permanent 550 5.1.1 no such\n0.0 accepted 250 2.0.0 sent \ndone 0\n", "",
-	     { "", "220-hi\r\n220\r\n" }, { "EHLO me.example\r\n", "250 mx.example\r\n" },
+	PLAY(mail, "ready\n0.1 permanent 550 5.1.1 no such\n0.0 accepted 250 2.0.0 sent \ndone 0\n",
+	     "", { "", "220-hi\r\n220\r\n" }, { "EHLO me.example\r\n", "250 mx.example\r\n" },
 	     { "MAIL FROM:<a@x.example>\r\n", "250\r\n" }, { RCPT_B, "250 ok\r\n" },
 	     { RCPT_C, "550 5.1.1 no such\r\n" }, { "DATA\r\n", "354\r\n" },
 	     { SENT_BODY, "250\r\n" }, { "QUIT\r\n", "221 bye\r\n" });
@@ -311,21 +315,19 @@ static void refused_recipients_are_told_one_by_one(void **state)
 
 static void refusal_of_mail_or_data_is_every_recipients(void **state)
 {
-	struct smtp_client_transaction mail[] = { MESSAGE(TO({ VIEW("b@y.example") },
-							     { VIEW("c@y.example") })) };
+	struct smtp_client_transaction mail[] = { MESSAGE(
+		TO({ VIEW("b@y.example") }, { VIEW("c@y.example") })) };
 
 	(void)state;
-	PLAY(mail,
-	     "ready\n0.0 temporary 451 4.0.0 later\n0.1 temporary 451 4.0.0 later\ndone 0\n", "",
-	     { "", "220 hi\r\n" }, { "EHLO me.example\r\n", FULL },
+	PLAY(mail, "ready\n0.0 temporary 451 4.0.0 later\n0.1 temporary 451 4.0.0 later\ndone 0\n",
+	     "", { "", "220 hi\r\n" }, { "EHLO me.example\r\n", FULL },
 	     { "MAIL FROM:<a@x.example> SIZE=11\r\n" RCPT_B RCPT_C "DATA\r\n",
 	       "451 later\r\n503 x\r\n503 x\r\n503 x\r\n" },
 	     { "QUIT\r\n", "221 bye\r\n" });
 	PLAY(mail, "ready\n0.0 permanent 550 5.0.0 x\n0.1 permanent 550 5.0.0 x\ndone 0\n", "",
 	     { "", "220 hi\r\n" }, { "EHLO me.example\r\n", "250 mx\r\n" },
 	     { "MAIL FROM:<a@x.example>\r\n", "550 x\r\n" }, { "QUIT\r\n", "221 bye\r\n" });
-	PLAY(mail,
-	     "ready\n0.1 permanent 550 5.0.0 no\n0.0 temporary 452 4.3.1 full\ndone 0\n", "",
+	PLAY(mail, "ready\n0.1 permanent 550 5.0.0 no\n0.0 temporary 452 4.3.1 full\ndone 0\n", "",
 	     { "", "220 hi\r\n" }, { "EHLO me.example\r\n", FULL },
 	     { "MAIL FROM:<a@x.example> SIZE=11\r\n" RCPT_B RCPT_C "DATA\r\n",
 	       "250 ok\r\n250 ok\r\n550 no\r\n452 4.3.1 full\r\n" },
@@ -360,7 +362,8 @@ static void missing_extensions_change_what_is_sent(void **state)
 		     { "QUIT\r\n", "221\r\n" });
 	}
 	PLAY(mail,
-	     "ready\n0.0 permanent 0 5.6.7 the server does not support addresses in UTF-8 (SMTPUTF8)\n"
+	     "ready\n0.0 permanent 0 5.6.7 the server does not support addresses in UTF-8 "
+	     "(SMTPUTF8)\n"
 	     "0.1 accepted 250 2.0.0 sent \ndone 0\n",
 	     "", { "", "220 hi\r\n" }, { "EHLO me.example\r\n", "250-m\r\n250 PIPELINING\r\n" },
 	     { "MAIL FROM:<a@x.example>\r\n" RCPT_B "DATA\r\n", "250\r\n250\r\n354\r\n" },
@@ -370,7 +373,7 @@ static void missing_extensions_change_what_is_sent(void **state)
 static void what_the_peer_cannot_take_is_not_tried(void **state)
 {
 	struct smtp_client_transaction mail[] = {
-		MESSAGE(TO({ VIEW("b@y.example") }), .size_bytes = 1001),
+		MESSAGE(TO({ VIEW("b@y.example") })),
 		MESSAGE(TO({ VIEW("b@y.example") }), .smtputf8 = true),
 		MESSAGE(TO({ VIEW("b@y.example\r\nRCPT TO:<x>") })),
 	};
@@ -461,8 +464,7 @@ static void lost_421_or_silence_leave_nobody_untold(void **state)
 				 strchr(ends[end].outcome, '%') + 2);
 			snprintf(events, sizeof events, "%s%s%s%sfailed: %s\n",
 				 at >= 2 ? "ready\n0.0 " : "", at >= 2 ? outcome : "",
-				 at >= 2 ? "\n" : "", at >= 2 ? "done 0\n" : "",
-				 ends[end].failure);
+				 at >= 2 ? "\n" : "", at >= 2 ? "done 0\n" : "", ends[end].failure);
 			assert_play(play, events, "");
 		}
 	}
@@ -471,14 +473,48 @@ static void lost_421_or_silence_leave_nobody_untold(void **state)
 static void early_refusal_stops_the_body(void **state)
 {
 	struct smtp_client_transaction mail[] = { MESSAGE(TO({ VIEW("b@y.example") })) };
+	const struct turn turns[] = { { "", "220 hi\r\n" },
+				      { "EHLO me.example\r\n", FULL },
+				      { "MAIL FROM:<a@x.example> SIZE=11\r\n" RCPT_B "DATA\r\n",
+					"250 ok\r\n250 ok\r\n354 go\r\n552 too big\r\n" } };
+	struct play play = play_of(mail, 1);
 
 	(void)state;
-	PLAY(mail,
-	     "ready\n0.0 permanent 552 5.0.0 too big\ndone 0\n"
-	     "failed: the server is closing the connection (permanent 552 too big)\n",
-	     "", { "", "220 hi\r\n" }, { "EHLO me.example\r\n", FULL },
-	     { "MAIL FROM:<a@x.example> SIZE=11\r\n" RCPT_B "DATA\r\n",
-	       "250 ok\r\n250 ok\r\n354 go\r\n552 too big\r\n" });
+	play.turns = turns;
+	play.turn_count = COUNT_OF(turns);
+	play.chunk_least = 100; // so that the refusal is there before the body
+	assert_play(play,
+		    "ready\n0.0 permanent 552 5.0.0 too big\ndone 0\n"
+		    "failed: the server is closing the connection (permanent 552 too big)\n",
+		    "");
+}
+
+// The peer reads nothing and answers nothing: what waits for it stays bounded, then time is up.
+static void output_stops_at_its_maximum(void **state)
+{
+	struct smtp_client_settings settings = smtp_client_settings_default(VIEW("me.example"));
+	struct smtp_client_recipient recipients[1000];
+	struct smtp_client_transaction mail = { .recipients = recipients,
+						.recipient_count = COUNT_OF(recipients) };
+	struct view input = VIEW("220\r\n250-m\r\n250 PIPELINING\r\n");
+	struct smtp_client_event event;
+	struct smtp_client client;
+
+	(void)state;
+	settings.output_bytes_max = 1000;
+	for (size_t i = 0; i < COUNT_OF(recipients); i++) {
+		recipients[i] = (struct smtp_client_recipient){ .address = VIEW("b@y.example") };
+	}
+	smtp_client_init(&client, &settings, 0);
+	assert_int_equal(smtp_client_step(&client, &input, 0, &event), SMTP_CLIENT_STEP_EVENT);
+	smtp_client_send(&client, &mail, 0);
+	assert_int_equal(smtp_client_step(&client, &input, 0, &event), SMTP_CLIENT_STEP_INPUT);
+	assert_in_range(client.output.len, 1000, 1100);
+	assert_int_equal(smtp_client_deadline_ms(&client), settings.times.command_ms);
+	assert_int_equal(smtp_client_step(&client, &input, settings.times.command_ms, &event),
+			 SMTP_CLIENT_STEP_EVENT);
+	assert_int_equal(event.outcome->kind, SMTP_OUTCOME_LOST);
+	smtp_client_done(&client);
 }
 
 int main(void)
@@ -495,6 +531,7 @@ int main(void)
 		cmocka_unit_test(refused_sessions_say_goodbye),
 		cmocka_unit_test(lost_421_or_silence_leave_nobody_untold),
 		cmocka_unit_test(early_refusal_stops_the_body),
+		cmocka_unit_test(output_stops_at_its_maximum),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
