@@ -121,7 +121,8 @@ const char *form_check(enum form form, struct arena *arena, struct view text, st
 			return check_hostname(arena, text, ret_text);
 		}
 		break;
-	case FORM_MAILBOX: return check_mailbox(arena, form, text, ret_text);
+	case FORM_MAILBOX:
+	case FORM_MAILBOX_KEY: return check_mailbox(arena, form, text, ret_text);
 	default: break;
 	}
 	fault = check_plain(form, text);
