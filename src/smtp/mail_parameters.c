@@ -39,8 +39,8 @@ static enum smtp_reply_id take_smtputf8(struct view value, bool has_value,
 	return has_value ? SMTP_REPLY_BAD_SMTPUTF8 : SMTP_REPLY_OK;
 }
 
-// RFC 4954 section 5: checked and ignored, as its section 5 allows to those who trust nobody. xtext
-// (RFC 3461 section 4) that hides a control character is refused (attack A12).
+// RFC 4954 section 5: checked and ignored, which it allows to servers that do not trust the client.
+// xtext (RFC 3461 section 4) that hides a control character is refused (attack A12).
 static enum smtp_reply_id take_auth(struct view value, bool has_value,
 				    struct smtp_mail_parameters *parameters)
 {

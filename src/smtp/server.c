@@ -196,6 +196,8 @@ static bool stops_here(struct smtp_server *server, const struct view *input,
 	check_limits(server);
 	if (server->state == SMTP_STATE_CONNECT && input->len) {
 		smtp_server_close(server, SMTP_CLOSE_EARLY, SMTP_REPLY_EARLY_TALKER);
+	} else if (server->state == SMTP_STATE_TLS && input->len) {
+		smtp_server_close(server, SMTP_CLOSE_INJECTION, SMTP_REPLY_TLS_INJECTION);
 	}
 	if (server->state == SMTP_STATE_CLOSED) {
 		*ret_step = SMTP_STEP_CLOSE;

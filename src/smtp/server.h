@@ -10,7 +10,7 @@
 //     INPUT: keep what is left in input, flush the output, sleep; read more behind it
 //     EVENT: event.kind says what happened; those marked "await" want smtp_server_answer or
 //            smtp_server_accept, now or later
-//     WAIT:  an await point is open: flush, sleep, step again after the answer
+//     WAIT:  an await point is open: flush, sleep, reading nothing; step again after the answer
 //     FLUSH: output_bytes_max is reached: flush all of it, reading nothing meanwhile; step again
 //     BODY:  smtp_server_body takes what is left in input, then what is read straight into the
 //            message's own buffer, until it returns something else; flush before sleeping

@@ -61,6 +61,19 @@ static void a6_bytes_behind_starttls_close(void **state)
 	smtp_server_done(&server);
 }
 
+// Bytes that came while the shell made up its mind were not encrypted either.
+static void a6_bytes_before_the_handshake_close(void **state)
+{
+	static const char *const lines[] = { "EHLO c\r\n", "STARTTLS\r\n" };
+	struct smtp_server_settings settings = script_submission();
+	struct smtp_server server = script_session(&settings, lines, COUNT_OF(lines));
+
+	(void)state;
+	assert_int_equal(script_say(&server, "MAIL FROM:<a@c.example>\r\n", 0), SMTP_STEP_CLOSE);
+	assert_int_equal(server.close_reason, SMTP_CLOSE_INJECTION);
+	smtp_server_done(&server);
+}
+
 static void a6_tls_forgets_what_came_before(void **state)
 {
 	struct smtp_server_settings settings = script_relay();
@@ -223,6 +236,7 @@ int main(void)
 		cmocka_unit_test(submission_demands_tls_then_login),
 		cmocka_unit_test(implicit_tls_needs_no_starttls),
 		cmocka_unit_test(a6_bytes_behind_starttls_close),
+		cmocka_unit_test(a6_bytes_before_the_handshake_close),
 		cmocka_unit_test(a6_tls_forgets_what_came_before),
 		cmocka_unit_test(starttls_where_there_is_none),
 		cmocka_unit_test(logins_that_work),
