@@ -6,6 +6,7 @@
 #include "config/explain.h"
 #include "config/schema.h"
 #include "config/test_files.h"
+#include "os/file.h"
 
 enum { MEMORY_MAX = 64 * 1024 * 1024, TEXT_MAX = 1 << 20 };
 
@@ -18,26 +19,28 @@ static void find_document(struct buffer *path)
 	buffer_add_text(path, "docs/configuration.md");
 }
 
+static void write_file(const char *path, struct view text)
+{
+	int file;
+
+	assert_int_equal(os_file_open_path(path, OS_WRITE | OS_CREATE | OS_TRUNCATE, 0644, &file),
+			 OK);
+	assert_int_equal(os_file_write_at(file, 0, text), OK);
+	os_file_close(file);
+}
+
 static void the_reference_is_what_the_schema_says(void **state)
 {
 	struct buffer path = buffer_with_max(4096), wanted = buffer_with_max(TEXT_MAX);
 	struct buffer there = buffer_with_max(TEXT_MAX);
-	FILE *file;
 
 	(void)state;
 	find_document(&path);
 	config_reference(&wanted);
 	if (getenv("RENEW")) {
-		file = fopen(buffer_text(&path), "w");
-		assert_non_null(file);
-		assert_int_equal(fwrite(wanted.data, 1, wanted.len, file), wanted.len);
-		fclose(file);
+		write_file(buffer_text(&path), buffer_view(&wanted));
 	}
-	file = fopen(buffer_text(&path), "r");
-	assert_non_null(file);
-	assert_non_null(buffer_reserve(&there, TEXT_MAX - 1));
-	there.len = fread(there.data, 1, TEXT_MAX - 1, file);
-	fclose(file);
+	assert_int_equal(os_file_read_whole(buffer_text(&path), &there), OK);
 	assert_true(view_equal(buffer_view(&there), buffer_view(&wanted)));
 	buffer_done(&path);
 	buffer_done(&wanted);
@@ -171,20 +174,13 @@ static void the_disk_serves_files_and_folders(void **state)
 	char folder[] = "/tmp/packetboat-config-XXXXXX";
 	struct config_loaded loaded;
 	struct view path, part;
-	FILE *file;
 
 	(void)state;
 	assert_non_null(mkdtemp(folder));
 	path = arena_printf(&arena, "%s/a.yaml", folder);
 	part = arena_printf(&arena, "%s/b.part", folder);
-	file = fopen(path.data, "w");
-	assert_non_null(file);
-	fputs("hostname: m.example\ninclude: '*.part'\n", file);
-	fclose(file);
-	file = fopen(part.data, "w");
-	assert_non_null(file);
-	fputs("threads: 3\n", file);
-	fclose(file);
+	write_file(path.data, VIEW("hostname: m.example\ninclude: '*.part'\n"));
+	write_file(part.data, VIEW("threads: 3\n"));
 	assert_int_equal(config_load(files, path.data, &arena, &loaded), OK);
 	assert_non_null(loaded.config);
 	assert_int_equal(loaded.config->threads, 3);
