@@ -1,6 +1,7 @@
 // A large body on its way in: bytes are added on the loop's thread, a pool writes them into
 // body/ID, and the file with its name is synced before the record that names it is appended.
-// At most two buffers of SPOOL_BODY_BUFFER_BYTES each per body. One loop thread.
+// At most two buffers of SPOOL_BODY_BUFFER_BYTES each per body. One loop thread. The pool is freed
+// before the writer is closed.
 //
 //	spool_body_new -> spool_body_add ... -> spool_body_finish -> (finished: OK) ->
 //	spool_writer_append with SPOOL_BODY_FILE -> spool_body_free(body, the append's success)

@@ -280,6 +280,9 @@ void spool_writer_commit(void *context)
 		if (!error && writer->file < 0) {
 			error = open_use(writer);
 		}
+		if (error == ERROR_AGAIN) {
+			return;
+		}
 		if (error) {
 			fail_waiting(writer, error);
 			continue;

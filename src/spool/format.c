@@ -172,6 +172,12 @@ static enum spool_scan_result record_at(const struct spool_scan *scan, uint64_t 
 	return SPOOL_SCAN_RECORD;
 }
 
+bool spool_record_at(const struct spool_scan *scan, uint32_t offset,
+		     struct spool_record *ret_record)
+{
+	return record_at(scan, offset, ret_record) == SPOOL_SCAN_RECORD;
+}
+
 static bool is_zero(const char *bytes, size_t len)
 {
 	for (size_t i = 0; i < len; i++) {

@@ -82,5 +82,8 @@ enum spool_scan_result {
 	SPOOL_SCAN_END,
 };
 
+// The record that begins exactly there, if it is valid and lies in the window.
+bool spool_record_at(const struct spool_scan *scan, uint32_t offset,
+		     struct spool_record *ret_record);
 struct spool_scan spool_scan_of(const struct spool_segment_header *header);
 enum spool_scan_result spool_scan_next(struct spool_scan *scan, struct spool_record *ret_record);

@@ -45,9 +45,9 @@ enum {
 struct spool_message {
 	struct list link; // the store's
 	uint64_t id;
-	struct spool_ref ref;
-	void *user;   // deliver's own entry for it
-	char *reason; // the last one noted, NUL-terminated; NULL: none
+	struct spool_ref ref; // where it is now
+	void *user;           // deliver's own entry for it
+	char *reason;         // the last one noted, NUL-terminated; NULL: none
 	uint32_t recipient_count;
 	uint32_t pending; // recipients not yet final
 	uint8_t flags;
@@ -157,10 +157,12 @@ void spool_wait_cancel(struct spool_wait *wait);
 // The body may be at most SPOOL_BODY_INLINE_BYTES, or a finished file (SPOOL_BODY_FILE) made with
 // spool_body_new on spool_store_writer.
 struct spool_submission {
+	struct list link;
 	struct spool_append append;
 	struct spool_store *store;
-	struct spool_message *message;
-	struct buffer change; // encoded
+	struct spool_message *message; // whose outcome it is; NULL: nobody's
+	struct buffer state;           // that becomes true with it
+	uint32_t floor_epoch, floor_offset;
 	void (*done)(void *context, enum error error);
 	void *context;
 };
@@ -178,6 +180,7 @@ struct spool_source {
 	struct spool_message *message;
 	struct spool_ref ref;
 	int segment_file;
+	uint64_t tag;
 	int body_file;                    // -1: the body is in the segment
 	uint64_t body_offset, body_bytes; // known after spool_source_read_envelope
 };

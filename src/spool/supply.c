@@ -29,39 +29,76 @@ static bool is_free(const struct spool_writer *writer, uint32_t segment)
 	       atomic_load(&queue->freed[writer->settings.family][segment]) == slot->epoch;
 }
 
-static void remove_segment(struct spool_writer *writer, uint32_t segment)
-{
-	enum error error =
-		spool_folder_remove_segment(&writer->folder, writer->settings.family, segment);
+enum use { USE_AGAIN, USE_REMOVE };
 
-	if (error && error != ERROR_NOT_FOUND) {
-		writer->slots[segment].state = SLOT_BAD;
-		return;
-	}
-	writer->slots[segment] = (struct slot){ .state = SLOT_ABSENT };
-	atomic_fetch_sub(&writer->segment_count, 1);
-}
-
-// Free segments: removes those that failed once or have another size, and all above the number
-// worth keeping. Returns one to use again, or SPOOL_SEGMENTS_MAX.
-static uint32_t sort_out_free(struct spool_writer *writer)
+// A free segment for that use, taken out of the free ones; SPOOL_SEGMENTS_MAX when there is none.
+// To be removed are those that failed once or have another size, and all above the number worth
+// keeping.
+static uint32_t pick_free(struct spool_writer *writer, enum use use)
 {
 	uint32_t found = SPOOL_SEGMENTS_MAX, kept = 0;
 
-	for (uint32_t i = 0; i < SPOOL_SEGMENTS_MAX; i++) {
+	pthread_mutex_lock(&writer->supply_lock);
+	for (uint32_t i = 0; i < SPOOL_SEGMENTS_MAX && found == SPOOL_SEGMENTS_MAX; i++) {
+		bool is_worn;
+
 		if (!is_free(writer, i)) {
 			continue;
 		}
-		if (is_abandoned(writer, i, writer->slots[i].epoch) ||
-		    writer->slots[i].bytes != writer->settings.segment_bytes ||
-		    kept == SPOOL_SPARE_SEGMENTS) {
-			remove_segment(writer, i);
+		is_worn = is_abandoned(writer, i, writer->slots[i].epoch) ||
+			  writer->slots[i].bytes != writer->settings.segment_bytes ||
+			  kept == SPOOL_SPARE_SEGMENTS;
+		kept += !is_worn;
+		if (is_worn == (use == USE_REMOVE)) {
+			found = i;
+			writer->slots[i].state = SLOT_TAKEN;
+		}
+	}
+	pthread_mutex_unlock(&writer->supply_lock);
+	return found;
+}
+
+static uint32_t pick_new(struct spool_writer *writer)
+{
+	uint32_t segment = 0;
+
+	pthread_mutex_lock(&writer->supply_lock);
+	while (segment < SPOOL_SEGMENTS_MAX && writer->slots[segment].state != SLOT_ABSENT &&
+	       writer->slots[segment].state != SLOT_BLANK) {
+		segment++;
+	}
+	if (segment < SPOOL_SEGMENTS_MAX) {
+		if (writer->slots[segment].state == SLOT_ABSENT) {
+			atomic_fetch_add(&writer->segment_count, 1);
+		}
+		writer->slots[segment].state = SLOT_TAKEN;
+	}
+	pthread_mutex_unlock(&writer->supply_lock);
+	return segment;
+}
+
+static void set_slot(struct spool_writer *writer, uint32_t segment, struct slot slot)
+{
+	pthread_mutex_lock(&writer->supply_lock);
+	writer->slots[segment] = slot;
+	pthread_mutex_unlock(&writer->supply_lock);
+}
+
+static void remove_surplus(struct spool_writer *writer)
+{
+	uint32_t segment;
+
+	while ((segment = pick_free(writer, USE_REMOVE)) < SPOOL_SEGMENTS_MAX) {
+		enum error error = spool_folder_remove_segment(&writer->folder,
+							       writer->settings.family, segment);
+
+		if (error && error != ERROR_NOT_FOUND) {
+			set_slot(writer, segment, (struct slot){ .state = SLOT_BAD });
 			continue;
 		}
-		kept++;
-		found = i;
+		set_slot(writer, segment, (struct slot){ .state = SLOT_ABSENT });
+		atomic_fetch_sub(&writer->segment_count, 1);
 	}
-	return found;
 }
 
 static enum error check_space(const struct spool_writer *writer)
@@ -82,97 +119,109 @@ static enum error check_space(const struct spool_writer *writer)
 	return OK;
 }
 
-static enum error make_new(struct spool_writer *writer)
+static enum error make_new(struct spool_writer *writer, struct ready_segment *ret_ready)
 {
-	uint32_t segment = 0;
+	uint32_t bytes = writer->settings.segment_bytes, segment;
 	enum error error = check_space(writer);
-	struct slot *slot;
 
 	if (error) {
 		return error;
 	}
-	while (segment < SPOOL_SEGMENTS_MAX && writer->slots[segment].state != SLOT_ABSENT &&
-	       writer->slots[segment].state != SLOT_BLANK) {
-		segment++;
-	}
+	segment = pick_new(writer);
 	if (segment == SPOOL_SEGMENTS_MAX) {
 		return ERROR_NO_SPACE;
 	}
-	slot = &writer->slots[segment];
-	if (slot->state == SLOT_ABSENT) {
-		atomic_fetch_add(&writer->segment_count, 1);
-	}
-	error = spool_folder_zero_segment(&writer->folder, writer->settings.family, segment,
-					  writer->settings.segment_bytes, &writer->ready.file);
+	error = spool_folder_zero_segment(&writer->folder, writer->settings.family, segment, bytes,
+					  &ret_ready->file);
 	if (error) {
-		slot->state = error == ERROR_NO_SPACE ? SLOT_BLANK : SLOT_BAD;
+		set_slot(writer, segment,
+			 (struct slot){ .state = error == ERROR_NO_SPACE ? SLOT_BLANK : SLOT_BAD });
 		spool_writer_note_failure(writer, error);
 		return error;
 	}
-	slot->state = SLOT_READY;
-	slot->bytes = writer->settings.segment_bytes;
-	writer->ready.segment = segment;
+	set_slot(writer, segment, (struct slot){ .bytes = bytes, .state = SLOT_TAKEN });
+	ret_ready->segment = segment;
 	return OK;
 }
 
-static enum error use_again(struct spool_writer *writer, uint32_t segment)
+static enum error use_again(struct spool_writer *writer, uint32_t segment,
+			    struct ready_segment *ret_ready)
 {
 	enum error error =
 		spool_folder_open_segment(&writer->folder, writer->settings.family, segment,
-					  OS_READ | OS_WRITE, &writer->ready.file);
+					  OS_READ | OS_WRITE | OS_DIRECT, &ret_ready->file);
 
 	if (error) {
-		writer->slots[segment].state = SLOT_BAD;
+		set_slot(writer, segment, (struct slot){ .state = SLOT_BAD });
 		spool_writer_note_failure(writer, error);
 		return error;
 	}
-	writer->slots[segment].state = SLOT_READY;
-	writer->ready.segment = segment;
+	ret_ready->segment = segment;
 	return OK;
 }
 
-// Under the lock.
-static enum error make_ready(struct spool_writer *writer)
+static enum error make_ready(struct spool_writer *writer, struct ready_segment *ret_ready)
 {
-	uint64_t now_ms = os_clock_mono_ms();
-	uint32_t free_segment;
-	enum error error;
+	uint32_t free_segment = pick_free(writer, USE_AGAIN);
 
-	if (writer->ready.file >= 0) {
-		return OK;
-	}
-	free_segment = sort_out_free(writer);
 	if (free_segment < SPOOL_SEGMENTS_MAX) {
-		error = use_again(writer, free_segment);
-	} else if (atomic_load(&writer->supply_error) != OK &&
-		   now_ms < atomic_load(&writer->supply_retry_ms)) {
-		return (enum error)atomic_load(&writer->supply_error);
-	} else {
-		error = make_new(writer);
+		return use_again(writer, free_segment, ret_ready);
 	}
-	atomic_store(&writer->supply_retry_ms, now_ms + SUPPLY_RETRY_MS);
-	atomic_store(&writer->supply_error, (int)error);
-	return error;
+	if (atomic_load(&writer->supply_error) != OK &&
+	    os_clock_mono_ms() < atomic_load(&writer->supply_retry_ms)) {
+		return (enum error)atomic_load(&writer->supply_error);
+	}
+	atomic_store(&writer->supply_retry_ms, os_clock_mono_ms() + SUPPLY_RETRY_MS);
+	return make_new(writer, ret_ready);
 }
 
+// The lock is never held across I/O: in the simulation nobody could wait for it.
 void spool_writer_supply(void *context)
 {
 	struct spool_writer *writer = context;
+	struct ready_segment ready;
+	enum error error;
+	bool is_wanted;
 
+	remove_surplus(writer);
 	pthread_mutex_lock(&writer->supply_lock);
-	(void)!make_ready(writer);
+	ready = writer->ready;
+	pthread_mutex_unlock(&writer->supply_lock);
+	if (ready.file >= 0) {
+		return;
+	}
+	error = make_ready(writer, &ready);
+	pthread_mutex_lock(&writer->supply_lock);
+	if (!error) {
+		writer->ready = ready;
+	}
+	atomic_store(&writer->supply_error, (int)error);
+	is_wanted = writer->demand == DEMAND_WAITS;
+	writer->demand = is_wanted && error ? DEMAND_FAILED : DEMAND_NONE;
+	if (is_wanted && !writer->is_stopping) {
+		os_worker_kick(writer->committer);
+	}
 	pthread_mutex_unlock(&writer->supply_lock);
 }
 
 enum error spool_supply_take(struct spool_writer *writer, struct ready_segment *ret_segment)
 {
-	enum error error;
+	enum error error = ERROR_AGAIN;
 
+	if (!writer->supplier) {
+		spool_writer_supply(writer);
+	}
 	pthread_mutex_lock(&writer->supply_lock);
-	error = make_ready(writer);
-	if (!error) {
+	if (writer->ready.file >= 0) {
 		*ret_segment = writer->ready;
 		writer->ready.file = -1;
+		error = OK;
+	} else if (writer->demand == DEMAND_FAILED || !writer->supplier) {
+		error = (enum error)atomic_load(&writer->supply_error);
+	}
+	writer->demand = error == ERROR_AGAIN ? DEMAND_WAITS : DEMAND_NONE;
+	if (!writer->is_stopping) {
+		os_worker_kick(writer->supplier);
 	}
 	pthread_mutex_unlock(&writer->supply_lock);
 	return error;
@@ -188,9 +237,6 @@ void spool_supply_begun(struct spool_writer *writer, uint32_t segment, uint32_t 
 		atomic_store(&writer->settings.commit->epochs[segment], epoch);
 	}
 	pthread_mutex_unlock(&writer->supply_lock);
-	if (writer->supplier) {
-		os_worker_kick(writer->supplier);
-	}
 }
 
 enum error spool_supply_trim_abandoned(struct spool_writer *writer)

@@ -109,10 +109,12 @@ enum error spool_writer_open(int dir, struct os_loop *loop,
 
 void spool_writer_stop(struct spool_writer *writer)
 {
-	os_worker_free(writer->committer);
-	writer->committer = NULL;
+	pthread_mutex_lock(&writer->supply_lock);
+	writer->is_stopping = true;
+	pthread_mutex_unlock(&writer->supply_lock);
 	os_worker_free(writer->supplier);
-	writer->supplier = NULL;
+	os_worker_free(writer->committer);
+	writer->supplier = writer->committer = NULL;
 	spool_writer_commit(writer);
 }
 
@@ -172,7 +174,8 @@ enum error spool_writer_admit(const struct spool_writer *writer)
 	}
 	error = (enum error)atomic_load(&writer->supply_error);
 	if (error) {
-		if (os_clock_mono_ms() >= atomic_load(&writer->supply_retry_ms)) {
+		if (os_clock_mono_ms() >= atomic_load(&writer->supply_retry_ms) &&
+		    writer->supplier) {
 			os_worker_kick(writer->supplier);
 		}
 		return error;

@@ -1,7 +1,7 @@
 // Inside of the writer: shared by writer.c (ports, appends), commit.c (the committer thread) and
 // supply.c (the supply of segments). Who may touch what:
 //   committer thread only: the fields under "committer";
-//   supply_lock: the fields under "supply", held while a segment is made;
+//   supply_lock: the fields under "supply", never held across I/O;
 //   ports_lock: held while completions are handed to ports, and while a port is freed;
 //   atomics: any thread.
 #pragma once
@@ -17,7 +17,7 @@ enum { SPOOL_FAILURES_MAX = 3, SPOOL_RETRY_MS = 10000, SPOOL_SPARE_SEGMENTS = 8 
 enum slot_state {
 	SLOT_ABSENT, // no file
 	SLOT_BLANK,  // a file that was never begun
-	SLOT_READY,  // prepared, the next to be begun
+	SLOT_TAKEN,  // being made ready or removed, or ready
 	SLOT_USED,   // its header names a use; free when deliver says so
 	SLOT_BAD,    // not to be used: unreadable header, or zeroing failed
 };
@@ -33,12 +33,15 @@ struct ready_segment {
 	uint32_t segment;
 };
 
+// What the committer wants of the supplier.
+enum demand { DEMAND_NONE, DEMAND_WAITS, DEMAND_FAILED };
+
 struct spool_writer {
 	struct spool_writer_settings settings;
 	struct spool_folder folder;
 	int lock_file;
 	uint64_t opening_last_id;
-	struct os_worker *committer, *supplier;
+	struct os_worker *committer, *supplier; // both NULL once stopped
 
 	// committer
 	struct spool_segment_header use; // the open segment; use.epoch 0: none yet
@@ -55,6 +58,8 @@ struct spool_writer {
 	// supply
 	pthread_mutex_t supply_lock;
 	struct ready_segment ready;
+	enum demand demand;
+	bool is_stopping;     // nobody is kicked any more
 	uint32_t begun_epoch; // of the last use that was begun
 	struct slot slots[SPOOL_SEGMENTS_MAX];
 	struct spool_abandoned abandoned[SPOOL_ABANDONED_MAX]; // changed by the committer
@@ -88,6 +93,7 @@ void spool_writer_note_failure(struct spool_writer *writer, enum error error);
 enum error spool_supply_open(struct spool_writer *writer) must_check; // slots, tail, last id
 void spool_writer_supply(void *writer);                               // the supplier's task
 // A segment to begin; on the committer's thread, which then owns the file and says how it went.
+// ERROR_AGAIN: none is ready; the committer is kicked when that has changed.
 enum error spool_supply_take(struct spool_writer *writer,
 			     struct ready_segment *ret_segment) must_check;
 void spool_supply_begun(struct spool_writer *writer, uint32_t segment, uint32_t epoch, bool is_bad);
