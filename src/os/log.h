@@ -32,6 +32,8 @@ struct log_settings {
 };
 
 void log_setup(const char *process, struct log_settings settings); // again after a reload
+// The local syslog daemon's socket, for syslog_fd. ERROR_NOT_FOUND, ERROR_REFUSED: there is none.
+enum error log_open_syslog(int *ret_fd) must_check;
 // event is a fixed word such as "delivered" or "connect": it says what the line is about.
 void log_event(enum log_level level, const char *event, const struct log_field *fields,
 	       unsigned count);

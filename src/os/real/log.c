@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/buffer.h"
@@ -99,4 +100,22 @@ void log_event(enum log_level level, const char *event, const struct log_field *
 		}
 	}
 	buffer_done(&line);
+}
+
+enum error log_open_syslog(int *ret_fd)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX, .sun_path = "/dev/log" };
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0) {
+		return error_from_errno(errno);
+	}
+	if (connect(fd, (struct sockaddr *)&address, sizeof address) < 0) {
+		enum error error = error_from_errno(errno);
+
+		close(fd);
+		return error;
+	}
+	*ret_fd = fd;
+	return OK;
 }
