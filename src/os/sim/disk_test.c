@@ -1,6 +1,7 @@
 // What a simulated disk keeps, loses, tears and refuses.
 #include "base/check.h"
 
+#include <pthread.h>
 #include <string.h>
 
 #include "os/file.h"
@@ -381,6 +382,46 @@ static void loop_goes_on_while_a_worker_syncs_and_that_sync_covers_none_of_it(vo
 	assert_true(older > 0);
 }
 
+// ---- mutexes --------------------------------------------------------------------------------
+
+struct shared {
+	pthread_mutex_t mutex;
+	int file, inside, runs;
+};
+
+static void write_under_mutex(void *context)
+{
+	struct shared *shared = context;
+
+	pthread_mutex_lock(&shared->mutex);
+	assert_int_equal(shared->inside++, 0);
+	assert_int_equal(os_file_sync_data(shared->file), OK);
+	shared->inside--;
+	shared->runs++;
+	pthread_mutex_unlock(&shared->mutex);
+}
+
+static void mutex_held_in_a_sync_keeps_the_others_out(void **state)
+{
+	struct shared shared = { .mutex = PTHREAD_MUTEX_INITIALIZER };
+	struct os_worker *workers[3];
+	struct os_loop *loop;
+	struct world world;
+
+	(void)state;
+	world_begin(&world, 1);
+	shared.file = file_make(&world, "f");
+	assert_int_equal(os_loop_new(&loop), OK);
+	for (size_t i = 0; i < COUNT_OF(workers); i++) {
+		assert_int_equal(
+			os_worker_new(loop, "worker", write_under_mutex, &shared, &workers[i]), OK);
+		os_worker_kick(workers[i]);
+	}
+	assert_true(sim_run_until_quiet(world.sim, 100, 100000));
+	assert_int_equal(shared.runs, COUNT_OF(workers));
+	world_end(&world);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -395,6 +436,7 @@ int main(void)
 		cmocka_unit_test(planned_call_fails_once_without_effect),
 		cmocka_unit_test(faults_by_chance_come_as_often_as_they_should),
 		cmocka_unit_test(loop_goes_on_while_a_worker_syncs_and_that_sync_covers_none_of_it),
+		cmocka_unit_test(mutex_held_in_a_sync_keeps_the_others_out),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,8 +5,8 @@
 // How it runs. Each loop, worker and pool thread of a simulated process is a thread of the
 // simulation with a stack of its own. One of them runs at a time, and gives way only inside calls
 // of os/*.h that block (files, folders, blocking messages): there others run meanwhile, as they do
-// while a real fdatasync lasts. So a mutex must not be held across such a call: another simulated
-// thread that wants it would hang the run.
+// while a real fdatasync lasts. A pthread mutex held meanwhile is
+// waited for; condition variables, semaphores and threads of a process's own do not work.
 //
 // Who calls. What a harness does outside of any simulated process belongs to a process of its own
 // ("harness", on a machine of that name): its loops and sockets are the test peers. Its blocking

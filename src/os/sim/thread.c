@@ -1,5 +1,8 @@
 #include "os/sim/thread.h"
 
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 
@@ -215,4 +218,27 @@ bool sim_wait_until(bool (*ready)(void *context), void *context, uint64_t timeou
 		}
 	}
 	return true;
+}
+
+// Takes the place of the C library's in programs that link the simulation: a simulated thread that
+// finds a mutex taken gives way to the one that has it, where a real one would sleep.
+
+static bool mutex_taken(void *context)
+{
+	return pthread_mutex_trylock(context) != EBUSY;
+}
+
+int pthread_mutex_lock(pthread_mutex_t *mutex)
+{
+	int status = pthread_mutex_trylock(mutex);
+
+	if (status == EBUSY && sim_current) {
+		sim_wait_until(mutex_taken, mutex, 0);
+		return 0;
+	}
+	while (status == EBUSY) {
+		sched_yield();
+		status = pthread_mutex_trylock(mutex);
+	}
+	return status;
 }
