@@ -26,6 +26,7 @@ struct record {
 };
 
 static const struct record ZONE[] = {
+	{ "", PTR, 0, "nothing.test" }, // the root is there, without an address
 	{ "plain.test", MX, 20, "second.test" },
 	{ "plain.test", MX, 10, "First.test" },
 	{ "first.test", A, 0, "192.0.2.1" },
@@ -61,6 +62,7 @@ struct scene {
 	struct facts *facts;
 	struct facts_client *client;
 	struct os_timer end;
+	struct facts_way way;
 	unsigned asked, answered;
 	struct facts_answer answer;
 	struct facts_host hosts[FACTS_HOSTS_MAX];
@@ -233,14 +235,21 @@ static void on_answer(void *context, const struct facts_answer *answer)
 	os_loop_stop(scene->loop);
 }
 
-static int set_up(void **state)
+static void on_way(void *context, struct facts_way way)
+{
+	struct scene *scene = context;
+
+	scene->way = way;
+}
+
+static int set_up_with(void **state, enum config_switch dnssec)
 {
 	static struct scene scene;
 	struct sockaddr_in address = { .sin_family = AF_INET };
 	socklen_t address_len = sizeof address;
 	char server[64];
 	struct view servers[1];
-	struct config_dns dns = { .mode = CONFIG_DNS_FORWARD, .dnssec = CONFIG_OFF };
+	struct config_dns dns = { .mode = CONFIG_DNS_FORWARD, .dnssec = dnssec };
 	struct facts_options options = { .dns = &dns };
 	int fds[2];
 
@@ -257,7 +266,7 @@ static int set_up(void **state)
 	assert_int_equal(os_watch_new(scene.loop, scene.server, on_query, &scene, &scene.watch),
 			 OK);
 	assert_int_equal(os_watch_set(scene.watch, OS_READABLE), OK);
-	assert_int_equal(facts_new(scene.loop, &options, NULL, NULL, &scene.facts), OK);
+	assert_int_equal(facts_new(scene.loop, &options, on_way, &scene, &scene.facts), OK);
 	assert_int_equal(os_channel_pair(fds), OK);
 	assert_int_equal(facts_channel_add(scene.facts, 1, fds[0]), OK);
 	assert_int_equal(facts_client_new(scene.loop, fds[1], &scene.client), OK);
@@ -265,6 +274,21 @@ static int set_up(void **state)
 	os_timer_set(&scene.end, 2 * DEADLINE_MS);
 	*state = &scene;
 	return 0;
+}
+
+static int set_up(void **state)
+{
+	return set_up_with(state, CONFIG_OFF);
+}
+
+static int set_up_dnssec_auto(void **state)
+{
+	return set_up_with(state, CONFIG_AUTO);
+}
+
+static int set_up_dnssec_on(void **state)
+{
+	return set_up_with(state, CONFIG_ON);
 }
 
 static int tear_down(void **state)
@@ -460,6 +484,27 @@ static void process_that_asks_and_dies_leaves_nothing(void **state)
 	assert_int_equal(ask_route(scene, "plain.test")->result, FACTS_FOUND);
 }
 
+// The server signs nothing, so the root's keys cannot be had: what waits is asked without them.
+static void unsigned_root_is_resolved_without_validation(void **state)
+{
+	struct scene *scene = *state;
+
+	assert_int_equal(ask_route(scene, "plain.test")->result, FACTS_FOUND);
+	assert_true(scene->way.settled);
+	assert_true(scene->way.proven);
+	assert_true(scene->way.forward);
+	assert_false(scene->way.validate);
+}
+
+static void unsigned_root_is_no_answer_where_validation_is_on(void **state)
+{
+	struct scene *scene = *state;
+	enum facts_result result = ask_route(scene, "plain.test")->result;
+
+	assert_true(result == FACTS_BOGUS || result == FACTS_TEMPORARY);
+	assert_true(scene->way.validate);
+}
+
 int main(void)
 {
 #define WITH_SERVER(test_) cmocka_unit_test_setup_teardown(test_, set_up, tear_down)
@@ -474,6 +519,10 @@ int main(void)
 		WITH_SERVER(a20_hostile_answers_do_no_harm),
 		WITH_SERVER(a25_silent_server_ends_with_the_deadline),
 		WITH_SERVER(process_that_asks_and_dies_leaves_nothing),
+		cmocka_unit_test_setup_teardown(unsigned_root_is_resolved_without_validation,
+						set_up_dnssec_auto, tear_down),
+		cmocka_unit_test_setup_teardown(unsigned_root_is_no_answer_where_validation_is_on,
+						set_up_dnssec_on, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -265,6 +265,11 @@ enum error facts_new(struct os_loop *loop, const struct facts_options *options,
 	return OK;
 }
 
+unsigned facts_in_hand(const struct facts *facts)
+{
+	return facts->job_count;
+}
+
 void facts_free(struct facts *facts)
 {
 	if (!facts) {

@@ -39,3 +39,5 @@ void facts_free(struct facts *facts); // drops what is in hand; accepts NULL
 // A process that asks; takes the descriptor. number names it: a second one replaces the first.
 // ERROR_LIMIT: number is not below FACTS_CHANNELS_MAX.
 enum error facts_channel_add(struct facts *facts, unsigned number, int fd) must_check;
+
+unsigned facts_in_hand(const struct facts *facts); // questions
