@@ -30,36 +30,45 @@ static void add_run(struct outgoing *o, struct view run, struct buffer *out)
 	o->line_start = false;
 }
 
-// Length of the run at the front without CR or LF.
-static size_t run_length(struct view bytes)
+// Where the next byte of this kind is, at or behind from. Known places are kept, so that each byte
+// is looked at once however CR and LF alternate.
+static size_t next_place(struct view bytes, char byte, size_t from, size_t known)
 {
-	return view_find(view_first(bytes, view_find(bytes, '\n')), '\r');
+	return known >= from ? known : from + view_find(view_from(bytes, from), byte);
 }
 
 // Framing: CR LF is the line end, a CR or LF alone a blank.
 static void frame(struct outgoing *o, struct view bytes, struct buffer *out)
 {
-	while (bytes.len) {
-		size_t len = run_length(bytes);
+	size_t at = 0, cr, lf;
+
+	if (bytes.len == 0) {
+		return;
+	}
+	cr = view_find(bytes, '\r');
+	lf = view_find(bytes, '\n');
+	while (at < bytes.len) {
+		size_t end;
 
 		if (o->after_cr) {
 			o->after_cr = false;
-			if (bytes.data[0] == '\n') {
+			if (bytes.data[at] == '\n') {
 				add_line_end(o, out);
-				bytes = view_from(bytes, 1);
+				at++;
 			} else {
 				add_run(o, VIEW(" "), out);
 			}
 			continue;
 		}
-		add_run(o, view_first(bytes, len), out);
-		if (len < bytes.len) {
-			o->after_cr = bytes.data[len] == '\r';
-			if (!o->after_cr) {
-				add_run(o, VIEW(" "), out);
-			}
+		cr = next_place(bytes, '\r', at, cr);
+		lf = next_place(bytes, '\n', at, lf);
+		end = cr < lf ? cr : lf;
+		add_run(o, view_of(bytes.data + at, end - at), out);
+		o->after_cr = cr < lf;
+		if (lf < cr) {
+			add_run(o, VIEW(" "), out);
 		}
-		bytes = view_from(bytes, len + 1);
+		at = end + 1;
 	}
 }
 

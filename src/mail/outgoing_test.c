@@ -148,6 +148,31 @@ static void removal_agrees_with_the_header_walk(void **state)
 	}
 }
 
+static void a22_a_body_of_line_ends_costs_its_length(void **state)
+{
+	struct buffer message = buffer_with_max(4 << 20), out;
+	char *room = buffer_reserve(&message, 4 << 20);
+
+	(void)state;
+	assert_non_null(room);
+	memset(room, '\r', 4 << 20);
+	message.len = 4 << 20;
+	room[message.len - 1] = '\n';
+	out = buffer_with_max(5 << 20);
+	for (int form = OUTGOING_SMTP; form <= OUTGOING_MAILDIR; form++) {
+		struct outgoing outgoing;
+
+		buffer_clear(&out);
+		outgoing_start(&outgoing, (enum outgoing_form)form, &no_edits, &out);
+		outgoing_feed(&outgoing, buffer_view(&message), &out);
+		outgoing_finish(&outgoing, &out);
+		assert_int_equal(buffer_error(&out), OK);
+		assert_in_range(out.len, message.len - 1, message.len + 5);
+	}
+	buffer_done(&message);
+	buffer_done(&out);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -157,6 +182,7 @@ int main(void)
 		cmocka_unit_test(fields_are_added_in_front),
 		cmocka_unit_test(fields_are_removed_from_the_header_only),
 		cmocka_unit_test(removal_agrees_with_the_header_walk),
+		cmocka_unit_test(a22_a_body_of_line_ends_costs_its_length),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

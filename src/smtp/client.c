@@ -95,6 +95,10 @@ static bool deserves_quit(enum smtp_client_failure failure)
 void client_fail(struct smtp_client *client, enum smtp_client_failure failure,
 		 const struct smtp_outcome *outcome)
 {
+	if (client->state == SMTP_CLIENT_STATE_QUIT) { // all is done: no failure any more
+		client->state = SMTP_CLIENT_STATE_CLOSED;
+		return;
+	}
 	client->failure = (uint8_t)failure;
 	client->state = SMTP_CLIENT_STATE_FAILING;
 	client->body_open = false;
@@ -349,9 +353,7 @@ void smtp_client_quit(struct smtp_client *client, uint64_t now_ms)
 
 void smtp_client_lost(struct smtp_client *client)
 {
-	if (client->state == SMTP_CLIENT_STATE_QUIT) {
-		client->state = SMTP_CLIENT_STATE_CLOSED;
-	} else if (client->state < SMTP_CLIENT_STATE_QUIT) {
+	if (client->state < SMTP_CLIENT_STATE_FAILING) {
 		client_fail(client, SMTP_CLIENT_LOST, NULL);
 	}
 }

@@ -235,6 +235,20 @@ static void lost_421_or_silence_leave_nobody_untold(void **state)
 	}
 }
 
+static void end_of_quit_is_no_failure(void **state)
+{
+	static const char *const ends[] = { "221 bye\r\n", "(lost)", "(late)", "x\r\n",
+					    "421 x\r\n" };
+	struct smtp_client_transaction mail[] = { MESSAGE(TO({ VIEW("b@y.example") })) };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(ends); i++) {
+		PLAY(mail, "ready\n0.0 permanent 550 5.0.0 no\ndone 0\n", "", { "", "220 hi\r\n" },
+		     { "EHLO me.example\r\n", "250 m\r\n" },
+		     { "MAIL FROM:<a@x.example>\r\n", "550 no\r\n" }, { "QUIT\r\n", ends[i] });
+	}
+}
+
 static void early_refusal_stops_the_body(void **state)
 {
 	struct smtp_client_transaction mail[] = { MESSAGE(TO({ VIEW("b@y.example") })) };
@@ -295,6 +309,7 @@ int main(void)
 		cmocka_unit_test(helo_is_the_fallback),
 		cmocka_unit_test(refused_sessions_say_goodbye),
 		cmocka_unit_test(lost_421_or_silence_leave_nobody_untold),
+		cmocka_unit_test(end_of_quit_is_no_failure),
 		cmocka_unit_test(early_refusal_stops_the_body),
 		cmocka_unit_test(output_stops_at_its_maximum),
 	};
