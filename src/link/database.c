@@ -146,8 +146,7 @@ static enum error harden(struct database *database)
 enum error database_open(const char *path, struct database **ret_database)
 {
 	struct database *database = calloc(1, sizeof *database);
-	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX |
-		    SQLITE_OPEN_NOFOLLOW;
+	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
 	enum error error;
 
 	if (!database) {

@@ -13,7 +13,9 @@
 
 enum { USERS_LIST_BYTES_MAX = 64 * 1024 * 1024 }; // of JSON
 
-// keeper's folder: database and lock.
+#define USERS_FOLDER "keeper" // inside data_dir, mode 0700, of keeper's uid
+
+// That folder's database and lock.
 struct user_store {
 	int lock;
 	struct database *database;
