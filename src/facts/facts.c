@@ -116,6 +116,7 @@ enum error facts_channel_add(struct facts *facts, unsigned number, int fd)
 	struct asker *asker;
 
 	if (number >= FACTS_CHANNELS_MAX) {
+		os_file_close(fd);
 		return ERROR_LIMIT;
 	}
 	asker = &facts->askers[number];
