@@ -191,6 +191,7 @@ static enum error shut_door(struct buffer *warnings)
 		enum error error = os_user_find("packetboat-dns", &user);
 
 		if (error != OK) {
+			buffer_add_text(warnings, "the user packetboat-dns");
 			return error;
 		}
 		sandbox.user = &user;
