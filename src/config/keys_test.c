@@ -138,6 +138,8 @@ static const struct key_case cases[] = {
 	ONE("queue.hold", "queue: { hold: yes }", "true"),
 	ONE("queue.expire", "queue: { expire: 7d }", "1w"),
 	ONE("queue.warn", "queue: { warn: 0s }", "0ms"),
+	ONE("queue.retry_first", "queue: { retry_first: 7m }", "7m"),
+	ONE("queue.retry_longest", "queue: { retry_longest: 7h }", "7h"),
 	ONE("queue.messages", "queue: { messages: 7 }", "7"),
 	ONE("queue.segment_size", "queue: { segment_size: 7MiB }", "7MiB"),
 	ONE("queue.disk_reserve", "queue: { disk_reserve: 7MiB }", "7MiB"),
@@ -324,6 +326,8 @@ static void defaults_agree_with_the_rooms_that_they_are_for(void **state)
 	assert_int_equal(config->outbound.site.idle_ms, site.idle_ms);
 	assert_int_equal(config->queue.retry.expire_ms, retry.expire_ms);
 	assert_int_equal(config->queue.retry.warn_ms, retry.warn_ms);
+	assert_int_equal(config->queue.retry.first_ms, retry.first_ms);
+	assert_int_equal(config->queue.retry.longest_ms, retry.longest_ms);
 	assert_int_equal(config->routes.items[0].smarthost.ports.count, ports.count);
 	assert_memory_equal(config->routes.items[0].smarthost.ports.ports, ports.ports,
 			    ports.count * sizeof *ports.ports);
