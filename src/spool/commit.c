@@ -121,6 +121,14 @@ static void abandon(struct spool_writer *writer, uint32_t segment, uint32_t epoc
 	fail_for_a_while(writer, error);
 }
 
+static enum error write_block(struct spool_writer *writer, int file, uint64_t offset)
+{
+	enum error error =
+		os_file_write_at(file, offset, view_of(writer->batch_bytes, SPOOL_BLOCK_BYTES));
+
+	return error ? error : os_file_sync_data(file);
+}
+
 static enum error write_header(struct spool_writer *writer, int file, uint32_t segment)
 {
 	enum error error;
@@ -139,8 +147,9 @@ static enum error write_header(struct spool_writer *writer, int file, uint32_t s
 	memcpy(writer->use.abandoned, writer->abandoned,
 	       writer->abandoned_count * sizeof *writer->abandoned);
 	spool_segment_header_encode(&writer->use, writer->batch_bytes);
-	error = os_file_write_at(file, 0, view_of(writer->batch_bytes, SPOOL_BLOCK_BYTES));
-	return error ? error : os_file_sync_data(file);
+	// The copy first: whichever is torn by a crash, the other one tells.
+	error = write_block(writer, file, SPOOL_BLOCK_BYTES);
+	return error ? error : write_block(writer, file, 0);
 }
 
 static enum error open_use(struct spool_writer *writer)
@@ -162,7 +171,7 @@ static enum error open_use(struct spool_writer *writer)
 		abandon(writer, ready.segment, writer->use.epoch, 0, error);
 		return error;
 	}
-	writer->offset = SPOOL_BLOCK_BYTES;
+	writer->offset = SPOOL_RECORDS_AT;
 	publish(writer);
 	return OK;
 }

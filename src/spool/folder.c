@@ -183,35 +183,44 @@ enum error spool_folder_remove_segment(const struct spool_folder *folder, uint16
 	return os_file_remove_at(folder->log, name);
 }
 
-// The header block; ERROR_NOT_FOUND while it is still zero or not there.
-static enum error read_block(int file, char *block, uint64_t *ret_size)
+static bool is_zero(const char *bytes, size_t len)
 {
-	uint64_t size;
-	enum error error = os_file_size(file, &size);
+	for (size_t i = 0; i < len; i++) {
+		if (bytes[i] != 0) {
+			return false;
+		}
+	}
+	return true;
+}
 
-	if (!error && size < SPOOL_BLOCK_BYTES) {
+// The header, or its copy where the header was torn or has rotted.
+static enum error read_header(int file, struct spool_segment_header *ret_header, uint64_t *ret_size)
+{
+	char blocks[SPOOL_RECORDS_AT];
+	enum error error = os_file_size(file, ret_size);
+
+	if (!error && *ret_size < sizeof blocks) {
 		return ERROR_NOT_FOUND;
 	}
 	if (!error) {
-		error = os_file_read_at(file, 0, block, SPOOL_BLOCK_BYTES);
+		error = os_file_read_at(file, 0, blocks, sizeof blocks);
 	}
 	if (error) {
 		return error;
 	}
-	for (size_t i = 0; i < SPOOL_BLOCK_BYTES; i++) {
-		if (block[i] != 0) {
-			*ret_size = size;
-			return OK;
-		}
+	if (is_zero(blocks, SPOOL_BLOCK_BYTES)) {
+		return ERROR_NOT_FOUND;
 	}
-	return ERROR_NOT_FOUND;
+	error = spool_segment_header_decode(blocks, ret_header);
+	return error == ERROR_CORRUPT
+		       ? spool_segment_header_decode(blocks + SPOOL_BLOCK_BYTES, ret_header)
+		       : error;
 }
 
 enum error spool_folder_read_header(const struct spool_folder *folder, uint16_t family,
 				    uint32_t segment, struct spool_segment_header *ret_header)
 {
 	struct spool_segment_header header;
-	char block[SPOOL_BLOCK_BYTES];
 	uint64_t size = 0;
 	enum error error;
 	int file;
@@ -220,11 +229,8 @@ enum error spool_folder_read_header(const struct spool_folder *folder, uint16_t 
 	if (error) {
 		return error;
 	}
-	error = read_block(file, block, &size);
+	error = read_header(file, &header, &size);
 	os_file_close(file);
-	if (!error) {
-		error = spool_segment_header_decode(block, &header);
-	}
 	if (error) {
 		return error;
 	}

@@ -175,7 +175,7 @@ static bool mark_is_sound(const struct spool_family *family, uint64_t mark)
 {
 	uint32_t epoch = (uint32_t)(mark >> 32), offset = (uint32_t)mark;
 
-	return mark != 0 && offset % SPOOL_BLOCK_BYTES == 0 && offset >= SPOOL_BLOCK_BYTES &&
+	return mark != 0 && offset % SPOOL_BLOCK_BYTES == 0 && offset >= SPOOL_RECORDS_AT &&
 	       (epoch > family->position.epoch ||
 		(epoch == family->position.epoch && offset >= family->position.offset));
 }
@@ -202,7 +202,7 @@ static bool go_on(struct spool_store *store, uint16_t number, uint32_t epoch_max
 		os_file_close(before->file);
 		before->file = -1;
 	}
-	family->position = (struct spool_place){ next->header.epoch, SPOOL_BLOCK_BYTES };
+	family->position = (struct spool_place){ next->header.epoch, SPOOL_RECORDS_AT };
 	family->sequence = next->header.sequence;
 	spool_store_free_segments(store, number);
 	return true;

@@ -48,7 +48,7 @@ enum error spool_segment_header_decode(const char *block, struct spool_segment_h
 		return ERROR_UNSUPPORTED;
 	}
 	if (count > SPOOL_ABANDONED_MAX || segment_bytes % SPOOL_BLOCK_BYTES != 0 ||
-	    segment_bytes < 2 * SPOOL_BLOCK_BYTES || wire_get_u32(block + 20) == 0) {
+	    segment_bytes <= SPOOL_RECORDS_AT || wire_get_u32(block + 20) == 0) {
 		return ERROR_CORRUPT;
 	}
 	*ret_header = (struct spool_segment_header){
@@ -116,7 +116,7 @@ struct spool_scan spool_scan_of(const struct spool_segment_header *header)
 		.limit = header->segment_bytes,
 		.tag = header->tag,
 		.epoch = header->epoch,
-		.offset = SPOOL_BLOCK_BYTES,
+		.offset = SPOOL_RECORDS_AT,
 		.sequence = header->sequence,
 	};
 }
@@ -207,10 +207,26 @@ static enum spool_scan_result due_record(const struct spool_scan *scan,
 	return record_at(scan, block, ret_record);
 }
 
-static bool was_committed_behind(const struct spool_scan *scan, const struct spool_record *record)
+// Where the next batch begins if the one before ended at the scan's offset.
+static uint32_t due_offset(const struct spool_scan *scan)
 {
-	return record->batch_start > scan->offset || record->sequence < scan->sequence_end ||
-	       record->offset < scan->committed_below;
+	uint64_t block = spool_pad(scan->offset, SPOOL_BLOCK_BYTES);
+
+	return block <= window_end(scan) &&
+			       is_zero(bytes_at(scan, scan->offset), block - scan->offset)
+		       ? (uint32_t)block
+		       : scan->offset;
+}
+
+// Whether this record, found behind the place where another was due, shows that the place was
+// synced before: its batch begins behind it, or it is the first of a batch and numbers are missing
+// before.
+static bool was_committed_behind(const struct spool_scan *scan, const struct spool_record *record,
+				 uint32_t due)
+{
+	return record->batch_start > due ||
+	       (record->offset == record->batch_start && record->offset > scan->offset) ||
+	       record->sequence < scan->sequence_end || record->offset < scan->committed_below;
 }
 
 // Something other than the next record is here. It is corruption if a later record shows that this
@@ -219,7 +235,7 @@ static enum spool_scan_result find_end_or_fault(struct spool_scan *scan,
 						struct spool_record *ret_record)
 {
 	struct spool_record record, first = { 0 };
-	uint32_t from = scan->offset;
+	uint32_t from = scan->offset, due = from < scan->limit ? due_offset(scan) : from;
 
 	for (uint64_t offset = spool_pad(from, 8); offset < scan->limit; offset += 8) {
 		enum spool_scan_result result = record_at(scan, offset, &record);
@@ -233,7 +249,7 @@ static enum spool_scan_result find_end_or_fault(struct spool_scan *scan,
 		if (first.bytes == 0) {
 			first = record;
 		}
-		if (was_committed_behind(scan, &record)) {
+		if (was_committed_behind(scan, &record, due)) {
 			*ret_record = (struct spool_record){ .offset = from,
 							     .bytes = first.offset - from };
 			scan->offset = first.offset;

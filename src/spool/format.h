@@ -7,6 +7,7 @@
 
 enum {
 	SPOOL_BLOCK_BYTES = 4096,
+	SPOOL_RECORDS_AT = 2 * SPOOL_BLOCK_BYTES, // behind the header and its copy
 	SPOOL_RECORD_HEADER_BYTES = 48,
 	SPOOL_ABANDONED_MAX = 128,
 };

@@ -76,7 +76,7 @@ static uint32_t limit_by_mark(const struct spool_family *family,
 	if (mark == 0 || segment->header.epoch < epoch || segment->limit < offset) {
 		return segment->limit;
 	}
-	return segment->header.epoch == epoch ? offset : SPOOL_BLOCK_BYTES;
+	return segment->header.epoch == epoch ? offset : SPOOL_RECORDS_AT;
 }
 
 static uint64_t sequence_after(const struct spool_family *family,

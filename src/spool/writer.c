@@ -251,7 +251,7 @@ static enum error measure(const struct spool_writer *writer, struct spool_append
 	bytes = SPOOL_RECORD_HEADER_BYTES + append->head.len + body_bytes;
 	if (body_bytes > SPOOL_BODY_INLINE_BYTES ||
 	    spool_pad(bytes, SPOOL_BLOCK_BYTES) > SPOOL_BATCH_BYTES ||
-	    spool_pad(bytes, SPOOL_BLOCK_BYTES) + SPOOL_BLOCK_BYTES >
+	    spool_pad(bytes, SPOOL_BLOCK_BYTES) + SPOOL_RECORDS_AT >
 		    writer->settings.segment_bytes) {
 		return ERROR_INVALID;
 	}
