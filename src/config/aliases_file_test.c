@@ -49,7 +49,8 @@ static void reads_what_people_write(void **state)
 		{ "", "\"quoted\": b\n", "quoted@m.example: b@m.example\n" },
 		{ "", "a: \\a, b\n", "a@m.example: a@m.example b@m.example\n" },
 		{ "domains: { x.example: {}, y.example: {} }\n", "a: b\nc@y.example: d\n",
-		  "a@x.example: b@x.example\na@y.example: b@y.example\nc@y.example: "
+		  "a@m.example: b@m.example\na@x.example: b@x.example\na@y.example: "
+		  "b@y.example\nc@y.example: "
 		  "d@y.example\n" },
 		{ "aliases: { a@m.example: z@c.example }\n", "a: b\n",
 		  "a@m.example: z@c.example\n" },

@@ -68,17 +68,26 @@ static void derive_listeners(struct load *load)
 	}
 }
 
+// The hostname is always a domain of ours, so that its postmaster can be reached.
 static void derive_domains(struct load *load)
 {
 	struct config *config = load->config;
+	size_t count = config->domains.count;
+	struct config_domain *items;
 
-	if (was_set(load, "domains")) {
-		return;
+	for (size_t i = 0; i < count; i++) {
+		if (view_equal(config->domains.items[i].name, config->hostname)) {
+			return;
+		}
 	}
-	config->domains.items = new_items(load, 1, sizeof *config->domains.items);
-	if (config->domains.items) {
-		config->domains.items[0].name = config->hostname;
-		config->domains.count = 1;
+	items = new_items(load, count + 1, sizeof *items);
+	if (items) {
+		for (size_t i = 0; i < count; i++) {
+			items[i] = config->domains.items[i];
+		}
+		items[count].name = config->hostname;
+		config->domains.items = items;
+		config->domains.count = count + 1;
 	}
 }
 

@@ -363,7 +363,7 @@ static void included_files_are_joined(void **state)
 
 	(void)state;
 	assert_string_equal(problems_of(&arena, files, &loaded), "");
-	assert_int_equal(loaded.config->domains.count, 3);
+	assert_int_equal(loaded.config->domains.count, 4);
 	assert_int_equal(loaded.config->limits.errors, 5);
 	assert_int_equal(loaded.config->limits.hops, 50);
 	assert_int_equal(loaded.config->relay.network_count, 2);

@@ -400,7 +400,7 @@ static const struct schema_field config_fields[] = {
 	  .readers = CONFIG_DELIVER | CONFIG_KEEPER, .object = &domain_object, .max = 100000,
 	  .derived = "the hostname",
 	  .example = "{ example.org: { deliver: maildir, catch_all: info@example.org } }",
-	  .help = "Our domains: mail for them ends here." },
+	  .help = "Our domains: mail for them ends here. The hostname is always one of them." },
 	{ "aliases", SCHEMA_OBJECT, SCHEMA_MAP, MEMBER(struct config, aliases),
 	  .readers = CONFIG_KEEPER, .object = &alias_object, .max = 1000000, .derived = "none",
 	  .example = "{ info@example.org: [alice@example.org, bob@elsewhere.example] }",

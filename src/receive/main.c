@@ -36,6 +36,7 @@ struct receive {
 	struct view directory; // the page in use
 	uint8_t ticket_secret[TLS_TICKET_SECRET_SIZE];
 	unsigned family;
+	bool separate_users; // was started as root: the spool is shared by group
 	int status;
 };
 
@@ -369,7 +370,7 @@ static enum error open_writer(struct receive *receive, const struct config *conf
 	settings = spool_writer_defaults((uint16_t)receive->family);
 	settings.segment_bytes = (uint32_t)config->queue.segment_size_bytes;
 	settings.reserve_bytes = config->queue.disk_reserve_bytes;
-	settings.shared_group = os_process_is_root();
+	settings.shared_group = receive->separate_users;
 	settings.commit = receive->commit;
 	settings.queue = receive->queue;
 	settings.wake = wake_deliver;
@@ -482,6 +483,7 @@ int receive_main(void)
 	enum error error;
 
 	os_process_name("packetboat: receive");
+	receive.separate_users = os_process_is_root();
 	os_random_bytes(receive.ticket_secret, sizeof receive.ticket_secret);
 	error = supervision_receive_first(&receive.supervision);
 	if (error == OK) {

@@ -11,7 +11,7 @@
 #include "os/sandbox.h"
 #include "supervisor/supervisor_private.h"
 
-enum { CERTIFICATES_LOOK_MS = 30 * 1000, DESCRIPTORS_MAX = 1 << 20 };
+enum { CERTIFICATES_LOOK_MS = 30 * 1000, DESCRIPTORS_MAX = 16 * 1024 };
 
 // ---- reload and stop
 

@@ -40,7 +40,17 @@ static bool is_single_threaded(void)
 	return stat("/proc/self/task", &status) < 0 || status.st_nlink <= 3;
 }
 
-// The supervisor's own limit is the soft one: its children may raise theirs.
+static bool set_limit(int resource, uint64_t value, bool keeps_hard, struct rlimit now)
+{
+	now.rlim_cur = value;
+	if (!keeps_hard || now.rlim_max < value) {
+		now.rlim_max = value;
+	}
+	return setrlimit(resource, &now) == 0;
+}
+
+// The supervisor's own limit is the soft one: its children may raise theirs. Root may be forbidden
+// to raise a hard limit too, as in a container.
 static enum error limit(int resource, uint64_t value, bool keeps_hard, struct buffer *warnings)
 {
 	struct rlimit now;
@@ -48,16 +58,15 @@ static enum error limit(int resource, uint64_t value, bool keeps_hard, struct bu
 	if (getrlimit(resource, &now) < 0) {
 		return error_from_errno(errno);
 	}
-	if (value > now.rlim_max && geteuid() != 0) {
-		buffer_printf(warnings, "limits: %llu wanted, this system allows %llu\n",
-			      (unsigned long long)value, (unsigned long long)now.rlim_max);
-		value = now.rlim_max;
+	if (set_limit(resource, value, keeps_hard, now)) {
+		return OK;
 	}
-	now.rlim_cur = value;
-	if (!keeps_hard || now.rlim_max < value) {
-		now.rlim_max = value;
+	if (errno != EPERM || value <= now.rlim_max) {
+		return error_from_errno(errno);
 	}
-	return setrlimit(resource, &now) < 0 ? error_from_errno(errno) : OK;
+	buffer_printf(warnings, "limits: %llu wanted, this system allows %llu\n",
+		      (unsigned long long)value, (unsigned long long)now.rlim_max);
+	return set_limit(resource, now.rlim_max, keeps_hard, now) ? OK : error_from_errno(errno);
 }
 
 static enum error set_limits(const struct os_sandbox *sandbox, struct buffer *warnings)
