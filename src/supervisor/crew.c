@@ -365,8 +365,9 @@ static void on_exit(struct child *child, const struct os_exit *end)
 		stop_next(crew);
 		return;
 	}
-	child->restarts++;
-	if (os_clock_mono_ms() - child->started_ms > CREW_STABLE_MS) {
+	child->restarts += end->status != 0;
+	// One that leaves in order wants to begin anew, such as facts with new servers.
+	if (end->status == 0 || os_clock_mono_ms() - child->started_ms > CREW_STABLE_MS) {
 		child->backoff_ms = CREW_BACKOFF_FIRST_MS;
 	}
 	start_later(child);
