@@ -208,6 +208,11 @@ static bool go_on(struct spool_store *store, uint16_t number, uint32_t epoch_max
 	return true;
 }
 
+static bool has_fresh_news(const struct spool_family *family)
+{
+	return has_news(family) && atomic_load(&family->commits->mark) != family->stuck_mark;
+}
+
 static void follow_family(struct spool_store *store, uint16_t number, unsigned *budget)
 {
 	struct spool_family *family = &store->families[number];
@@ -238,7 +243,7 @@ static void follow_family(struct spool_store *store, uint16_t number, unsigned *
 static bool any_news(const struct spool_store *store)
 {
 	for (uint16_t i = 0; i < SPOOL_FAMILIES_MAX; i++) {
-		if (has_news(&store->families[i])) {
+		if (has_fresh_news(&store->families[i])) {
 			return true;
 		}
 	}
@@ -250,7 +255,11 @@ bool spool_store_follow(struct spool_store *store, unsigned messages_max)
 	unsigned budget = messages_max;
 
 	for (uint16_t i = 0; i < SPOOL_FAMILIES_MAX; i++) {
+		struct spool_family *family = &store->families[i];
+
 		follow_family(store, i, &budget);
+		family->stuck_mark =
+			budget > 0 && has_news(family) ? atomic_load(&family->commits->mark) : 0;
 	}
 	spool_checkpoint_when_due(store);
 	return any_news(store);

@@ -84,7 +84,8 @@ struct spool_store_settings {
 
 struct spool_store;
 
-// Blocking: for start-up. dir is the spool folder. ERROR_BUSY: another deliver has the lock.
+// Blocking: for start-up. dir is the spool folder, and outlives the store. ERROR_BUSY: another
+// deliver has the lock.
 enum error spool_store_open(int dir, struct os_loop *loop,
 			    const struct spool_store_settings *settings,
 			    struct spool_store_calls calls,
@@ -146,7 +147,8 @@ struct spool_wait {
 	void (*done)(void *context); // everything noted before is durable
 	void *context;
 };
-// Starts the commit of the group now.
+// Starts the commit of the group now. Where nothing waits for one, done is called before this
+// returns.
 void spool_store_commit(struct spool_store *store, struct spool_wait *wait);
 void spool_wait_cancel(struct spool_wait *wait);
 

@@ -46,6 +46,7 @@ struct spool_family {
 	const struct spool_commit_page *commits;
 	struct spool_place position; // what is before was taken in; epoch 0: nothing yet
 	uint64_t sequence;           // due at the position
+	uint64_t stuck_mark;         // what is up to this mark could not be taken in: no news
 };
 
 // The place of a message that has ended, until that is durable.
