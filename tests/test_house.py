@@ -25,10 +25,12 @@ def test_tidy_finds_no_breach():
 		("mail", '#include "../os/clock.h"', "climbs"),
 		("receive", "int f(void);\nint f(void)\n{\n\treturn socket(1, 2, 3);\n}", "outside src/os"),
 		("base", "void g(char *a);\nvoid g(char *a)\n{\n\tstrcpy(a, a);\n}", "banned"),
+		("deliver", 'void g(void);\nvoid g(void)\n{\n\tsystem("true");\n}', "banned"),
+		("deliver", "void g(char **a);\nvoid g(char **a)\n{\n\texecvp(*a, a);\n}", "outside src/os"),
 		("base", "void g(void)\n{\n" + "\tg();\n" * 71 + "}", "function of 71 lines"),
 		("base", "int a;\n" * 600 + "int a;", "file of 601 lines"),
 	],
-	ids=["floor", "climb", "system", "banned", "long-function", "long-file"],
+	ids=["floor", "climb", "system", "banned", "shell", "exec", "long-function", "long-file"],
 )
 def test_tidy_can_fail(tmp_path, room, line, complaint):
 	shutil.copytree(ROOT / "tools", tmp_path / "tools")

@@ -32,7 +32,7 @@ void arena_done(struct arena *arena)
 static struct arena_chunk *chunk_with_room(struct arena *arena, size_t size)
 {
 	struct arena_chunk *chunk = arena->chunks;
-	size_t next_size;
+	size_t next_size, total;
 
 	if (chunk && chunk->size - chunk->used >= size) {
 		return chunk;
@@ -44,7 +44,10 @@ static struct arena_chunk *chunk_with_room(struct arena *arena, size_t size)
 	if (next_size < size) {
 		next_size = size;
 	}
-	chunk = calloc(1, sizeof *chunk + next_size);
+	if (__builtin_add_overflow(sizeof *chunk, next_size, &total)) {
+		return NULL;
+	}
+	chunk = calloc(1, total);
 	if (!chunk) {
 		return NULL;
 	}

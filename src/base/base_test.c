@@ -7,6 +7,9 @@
 #include "base/text.h"
 #include "base/wire.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 static void view_parts_cover_the_text(void **state)
 {
 	struct view rest = VIEW("a,,b"), part;
@@ -181,6 +184,51 @@ static void base64_round_trips_and_refuses_garbage(void **state)
 	buffer_done(&back);
 }
 
+// Exact copies, so that ASan sees a step too far on either side.
+static void a15_base64_stays_inside_its_bytes(void **state)
+{
+	static const char *const texts[] = { "",     "Q",     "QQ",       "QQ=",      "QQ==",
+					     "QUJD", "QUJDR", "QUJDRA==", "QUJDREU=", "QUJDREVG" };
+	static const size_t decoded_len[] = { 0, 0, 0, 0, 1, 3, 0, 4, 5, 6 };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(texts); i++) {
+		size_t len = strlen(texts[i]);
+		char *text = malloc(len ? len : 1);
+		struct buffer out = buffer_with_max(decoded_len[i]);
+		bool fits = len % 4 == 0;
+
+		assert_non_null(text);
+		memcpy(text, texts[i], len);
+		assert_int_equal(base64_decode(&out, view_of(text, len)),
+				 fits ? OK : ERROR_INVALID);
+		assert_int_equal(out.len, decoded_len[i]);
+		buffer_done(&out);
+		free(text);
+	}
+}
+
+// Sums and products of sizes that wrap around would give less memory than is then written.
+static void a17_sizes_that_overflow_are_refused(void **state)
+{
+	struct arena arena = arena_with_max(SIZE_MAX);
+	struct buffer buffer = buffer_with_max(SIZE_MAX);
+	uint64_t number = 7;
+
+	(void)state;
+	assert_null(arena_alloc_array(&arena, SIZE_MAX / 2 + 2, 2));
+	assert_null(arena_alloc(&arena, SIZE_MAX));
+	assert_null(arena_alloc(&arena, SIZE_MAX - 31));
+	assert_int_equal(arena.used, 0);
+	buffer_add_text(&buffer, "abc");
+	assert_null(buffer_reserve(&buffer, SIZE_MAX - 1));
+	assert_int_equal(buffer_error(&buffer), ERROR_LIMIT);
+	assert_int_equal(text_to_size_bytes(VIEW("18014398509481985KiB"), &number), ERROR_LIMIT);
+	assert_int_equal(number, 7);
+	arena_done(&arena);
+	buffer_done(&buffer);
+}
+
 static void a24_remote_text_cannot_break_a_log_line(void **state)
 {
 	struct buffer out = buffer_with_max(256);
@@ -240,6 +288,8 @@ int main(void)
 		cmocka_unit_test(table_keeps_every_key_through_growth_and_removal),
 		cmocka_unit_test(heap_gives_the_smallest_key_first),
 		cmocka_unit_test(base64_round_trips_and_refuses_garbage),
+		cmocka_unit_test(a15_base64_stays_inside_its_bytes),
+		cmocka_unit_test(a17_sizes_that_overflow_are_refused),
 		cmocka_unit_test(a24_remote_text_cannot_break_a_log_line),
 		cmocka_unit_test(utf8_is_checked_to_the_letter),
 		cmocka_unit_test(durations_and_sizes_read_as_people_write_them),

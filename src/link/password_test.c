@@ -69,6 +69,8 @@ static void a15_a_stored_hash_of_another_kind_never_matches(void **state)
 		"$y$j9T$",
 		"ab01FAX.bQRSU",
 		"$1$abcdefgh$G9P8ZMMLrXtdvmH1sCTtC1",
+		"$6$rounds=1000$abcdefgh$fpGVeB5Ju0YmcHIxkIJS70oLJgNEnCpMTCiSlLM."
+		"mZ4khgEAZiYvTl6riz/fCagISq53dR9bQNgU1gCzdLwE50",
 		"$y$jFT$aaaaaaaaaaaaaaaaaaaaa1$aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
 		"$7$DU..../....2Q9obwLhin8qvQl6sisAO/$sHayJj/JBdcuD4lJ1AxiwCo9e5XSi8TcINcmyID12i8",
 	};

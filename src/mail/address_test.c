@@ -270,6 +270,33 @@ static void text_read_back_is_the_same_address(void **state)
 	}
 }
 
+// A validator that says yes to what it could not parse hands it on, in the end to a shell.
+static void a16_what_a_shell_would_run_is_no_address(void **state)
+{
+	static const char *const commands[] = {
+		";reboot;",
+		";reboot;@example.org",
+		"$(reboot)@example.org",
+		"a;b@example.org",
+		"`reboot`;@example",
+		"<a@example.org>",
+		"a\nb@example.org",
+		"a b@example.org",
+		"a@example.org;b",
+		"a@$(reboot).example",
+		"a@example.org|b",
+		"root",
+	};
+	struct address address = { .text = VIEW("untouched") };
+
+	for (size_t i = 0; i < COUNT_OF(commands); i++) {
+		assert_int_not_equal(
+			address_parse(*state, view_from_text(commands[i]), ANY, &address),
+			ADDRESS_OK);
+		assert_view(address.text, "untouched");
+	}
+}
+
 static void a37_spellings_of_a_route_are_seen(void **state)
 {
 	static const char *const routed[] = {
@@ -413,6 +440,7 @@ int main(void)
 		WITH_ARENA(path_leaves_what_follows),
 		WITH_ARENA(parts_are_normalised),
 		WITH_ARENA(text_read_back_is_the_same_address),
+		WITH_ARENA(a16_what_a_shell_would_run_is_no_address),
 		WITH_ARENA(a37_spellings_of_a_route_are_seen),
 		WITH_ARENA(a37_trailing_dots_blanks_and_odd_dots_are_refused),
 		WITH_ARENA(a37_source_route_is_stripped),
