@@ -304,13 +304,24 @@ static void on_data(struct session *session)
 	smtp_server_accept(&session->server, now_of(session));
 }
 
-void conversation_refuse_message(struct session *session, const struct smtp_reply *why)
+static void note_refused_message(struct session *session, const struct smtp_reply *why)
 {
 	const struct transaction *transaction = session->transaction;
 
 	session->receiver->counters.refused_messages++;
 	log_refused(session, "DATA", transaction_sender(transaction)->text,
 		    transaction_first_recipient(transaction), "message", why);
+}
+
+void conversation_refuse_body(struct session *session, const struct smtp_reply *why)
+{
+	note_refused_message(session, why);
+	smtp_server_body_refuse(&session->server, why);
+}
+
+void conversation_refuse_message(struct session *session, const struct smtp_reply *why)
+{
+	note_refused_message(session, why);
 	smtp_server_answer(&session->server, why, now_of(session));
 	drop_transaction(session);
 }
@@ -345,8 +356,6 @@ static void on_connect(struct session *session)
 {
 	if (session->over_limit) {
 		answer_id(session, SMTP_REPLY_TOO_MANY_CONNECTIONS);
-	} else if (session->receiver->stopping) {
-		answer_id(session, SMTP_REPLY_SHUTTING_DOWN);
 	} else {
 		smtp_server_accept(&session->server, now_of(session));
 	}

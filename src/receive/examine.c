@@ -9,21 +9,12 @@ static void refuse(struct examine_verdict *verdict, enum smtp_reply_id id, const
 	verdict->reply = smtp_reply_with(id, view_from_text(detail));
 }
 
-// Each mailbox of From must belong to the login.
-static enum error examine_from(const struct examine_facts *facts, struct arena *arena,
-			       struct examine_verdict *verdict)
+// Each mailbox of a list must belong to the login.
+static enum error examine_mailboxes(const struct examine_facts *facts, struct arena *arena,
+				    const struct mailbox_list *list,
+				    struct examine_verdict *verdict)
 {
-	struct mailbox_list list;
-	enum from_verdict from = from_parse(arena, facts->header, &list);
-
-	if (from == FROM_NO_MEMORY) {
-		return ERROR_NO_MEMORY;
-	}
-	if (from != FROM_OK) {
-		refuse(verdict, SMTP_REPLY_BAD_HEADER, from_verdict_text(from));
-		return OK;
-	}
-	for (const struct mailbox *mailbox = list.first; mailbox; mailbox = mailbox->next) {
+	for (const struct mailbox *mailbox = list->first; mailbox; mailbox = mailbox->next) {
 		struct directory_answer answer;
 		struct sender_facts sender = {
 			.place = SENDER_FROM,
@@ -47,6 +38,49 @@ static enum error examine_from(const struct examine_facts *facts, struct arena *
 	return OK;
 }
 
+static enum error examine_from(const struct examine_facts *facts, struct arena *arena,
+			       struct examine_verdict *verdict)
+{
+	struct mailbox_list list;
+	enum from_verdict from = from_parse(arena, facts->header, &list);
+
+	if (from == FROM_NO_MEMORY) {
+		return ERROR_NO_MEMORY;
+	}
+	if (from != FROM_OK) {
+		refuse(verdict, SMTP_REPLY_BAD_HEADER, from_verdict_text(from));
+		return OK;
+	}
+	return examine_mailboxes(facts, arena, &list, verdict);
+}
+
+// Clients show a Sender beside From, so it may not name others either.
+static enum error examine_senders(const struct examine_facts *facts, struct arena *arena,
+				  struct examine_verdict *verdict)
+{
+	struct header_walk walk = header_walk_of(facts->header);
+	struct header_field field;
+	enum error error = OK;
+
+	while (error == OK && verdict->accepted && header_next(&walk, &field)) {
+		struct mailbox_list list;
+		enum from_verdict sender;
+
+		if (!view_equal_nocase(field.name, VIEW("Sender"))) {
+			continue;
+		}
+		sender = mailbox_list_parse(arena, field.value, &list);
+		if (sender == FROM_OK) {
+			error = examine_mailboxes(facts, arena, &list, verdict);
+		} else if (sender == FROM_NO_MEMORY) {
+			error = ERROR_NO_MEMORY;
+		} else {
+			refuse(verdict, SMTP_REPLY_BAD_HEADER, "Sender is no mailbox");
+		}
+	}
+	return error;
+}
+
 enum error examine_header(const struct examine_facts *facts, struct arena *arena,
 			  struct examine_verdict *ret_verdict)
 {
@@ -62,6 +96,9 @@ enum error examine_header(const struct examine_facts *facts, struct arena *arena
 		verdict.add_date = !header.has_date;
 		verdict.add_message_id = !header.has_message_id;
 		error = examine_from(facts, arena, &verdict);
+		if (error == OK && verdict.accepted) {
+			error = examine_senders(facts, arena, &verdict);
+		}
 	}
 	if (error == OK) {
 		*ret_verdict = verdict;

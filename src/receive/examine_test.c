@@ -52,7 +52,7 @@ static struct examine_verdict judge(struct fixture *fixture, const char *header,
 	return verdict;
 }
 
-static void a35_from_must_belong_to_the_login(void **state)
+static void a35_from_and_sender_must_belong_to_the_login(void **state)
 {
 	static const struct {
 		const char *header;
@@ -68,6 +68,11 @@ static void a35_from_must_belong_to_the_login(void **state)
 		{ "From: alice@example.org\r\nFrom: eve@elsewhere.example\r\n\r\n", 554 },
 		{ "Subject: no From\r\n\r\n", 554 },
 		{ "From: undisclosed:;\r\n\r\n", 554 },
+		{ "From: alice@example.org\r\nSender: alice+x@example.org\r\n\r\n", 0 },
+		{ "From: alice@example.org\r\nSender: bob@example.org\r\n\r\n", 550 },
+		{ "From: alice@example.org\r\nSender: alice@example.org\r\nSender: b@c.d\r\n\r\n",
+		  550 },
+		{ "From: alice@example.org\r\nSender: nobody\r\n\r\n", 554 },
 	};
 	struct fixture fixture;
 
@@ -175,7 +180,7 @@ static void the_end_of_a_growing_header_is_seen(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a35_from_must_belong_to_the_login),
+		cmocka_unit_test(a35_from_and_sender_must_belong_to_the_login),
 		cmocka_unit_test(other_servers_may_send_any_from),
 		cmocka_unit_test(a28_too_many_hops_are_a_loop),
 		cmocka_unit_test(submission_gets_date_and_message_id_where_missing),

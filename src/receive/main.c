@@ -258,12 +258,11 @@ static void on_stop(void *context)
 	receiver_stop(receive->receiver, leave, receive);
 }
 
+// At once, with whatever is under way: what was answered is in the log.
 static void on_supervisor_gone(void *context)
 {
-	struct receive *receive = context;
-
-	receive->status = EX_OSERR;
-	os_loop_stop(receive->loop);
+	(void)context;
+	_Exit(EX_OSERR);
 }
 
 static void add_status(struct buffer *out, const struct receive *receive)
@@ -467,10 +466,10 @@ static enum error start(struct receive *receive, struct buffer *said)
 static void stop(struct receive *receive)
 {
 	receiver_free(receive->receiver);
+	os_pool_free(receive->pool);
 	spool_writer_close(receive->writer);
 	keeper_client_free(receive->keeper);
 	os_channel_free(receive->deliver);
-	os_pool_free(receive->pool);
 	os_wake_free(receive->committed);
 	supervision_done(&receive->supervision);
 	os_loop_free(receive->loop);

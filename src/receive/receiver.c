@@ -106,7 +106,7 @@ enum error receiver_new(const struct receiver_parts *parts, struct receiver **re
 	spool_id_source_init(&receiver->ids, parts->node, spool_writer_last_id(parts->writer));
 	receiver->bury = (struct os_hook){ .fn = bury, .context = receiver };
 	os_hook_add_before_sleep(receiver->loop, &receiver->bury);
-	receiver->scratch = malloc(RECEIVER_SCRATCH_BYTES);
+	receiver->scratch = calloc(1, RECEIVER_SCRATCH_BYTES);
 	error = receiver->scratch ? count_table_new(PEERS_MAX, &receiver->peers) : ERROR_NO_MEMORY;
 	if (error == OK) {
 		error = spool_port_new(parts->writer, parts->loop, &receiver->port);
@@ -194,11 +194,11 @@ void receiver_set_directory(struct receiver *receiver, struct directory director
 	receiver->directory = directory;
 }
 
-void receiver_session_left(struct receiver *receiver)
+void receiver_left(struct receiver *receiver)
 {
 	void (*stopped)(void *context) = receiver->stopped;
 
-	if (stopped && receiver->counters.sessions == 0) {
+	if (stopped && receiver->counters.sessions == 0 && receiver->committing == 0) {
 		receiver->stopped = NULL;
 		stopped(receiver->stopped_context);
 	}
@@ -218,7 +218,7 @@ void receiver_stop(struct receiver *receiver, void (*stopped)(void *context), vo
 		link = link->next;
 		session_shut(session);
 	}
-	receiver_session_left(receiver);
+	receiver_left(receiver);
 }
 
 struct receiver_counters receiver_counters(const struct receiver *receiver)

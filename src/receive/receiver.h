@@ -27,7 +27,7 @@ struct receiver_counters {
 	uint64_t tls_failures,
 		hostile;     // broken handshakes; sessions that broke the protocol on purpose
 	uint64_t sessions;   // open now
-	uint64_t body_bytes; // of bodies in memory now
+	uint64_t body_bytes; // of memory for messages under way
 };
 
 enum error receiver_new(const struct receiver_parts *parts,
@@ -49,8 +49,9 @@ enum error receiver_configure(struct receiver *receiver, struct receive_generati
 // stay until the next one is set.
 void receiver_set_directory(struct receiver *receiver, struct directory directory);
 
-// Orderly stop: closes the listeners' watches, tells idle sessions 421, lets transactions finish.
-// stopped is called once, when the last session has gone.
+// Orderly stop: closes the listeners, tells sessions 421 as soon as no message is under way, lets
+// what is being committed finish. stopped is called once, when all have gone; it may not free the
+// receiver.
 void receiver_stop(struct receiver *receiver, void (*stopped)(void *context), void *context);
 
 struct receiver_counters receiver_counters(const struct receiver *receiver);

@@ -30,7 +30,8 @@ struct receiver {
 	struct count_table *peers; // connections open now, per peer
 	struct hash_key peers_secret;
 	struct receiver_counters counters;
-	char *scratch; // input of whichever session runs; nothing survives in it
+	unsigned committing; // transactions in the hands of the pool or the committer
+	char *scratch;       // input of whichever session runs; nothing survives in it
 	bool stopping;
 	void (*stopped)(void *context);
 	void *stopped_context;
@@ -39,5 +40,5 @@ struct receiver {
 enum { RECEIVER_SCRATCH_BYTES = 64 * 1024 };
 
 struct rate_key receiver_peer_key(const struct receiver *receiver, const struct ip_address *peer);
-// A session calls this when it is gone.
-void receiver_session_left(struct receiver *receiver);
+// Sessions call this when they are gone, and so do transactions that outlived theirs.
+void receiver_left(struct receiver *receiver);

@@ -6,7 +6,7 @@
 #include "os/log.h"
 
 enum {
-	LINGER_MS = 3000,
+	LINGER_MS = 3000, // for the last reply to leave, and again for the peer to read it
 	LINGER_BYTES_MAX = 1024 * 1024,
 	READS_PER_TURN = 16, // of one session, before others get their turn
 	READ_BYTES = 32 * 1024,
@@ -33,6 +33,23 @@ static void log_peer(struct session *session, enum log_level level, const char *
 	buffer_done(&ip);
 }
 
+// ---- input that waits
+
+static bool keep_pending(struct session *session, struct view input)
+{
+	buffer_add(&session->pending, input);
+	return buffer_error(&session->pending) == OK;
+}
+
+// Input may hold a login: nothing of it stays behind.
+static void drop_pending(struct session *session)
+{
+	if (session->pending.len) {
+		explicit_bzero(session->pending.data, session->pending.len);
+	}
+	buffer_done(&session->pending);
+}
+
 // ---- the end
 
 void session_end(struct session *session)
@@ -56,14 +73,14 @@ void session_end(struct session *session)
 	conversation_login_done(session);
 	transaction_leave(session->transaction);
 	session->transaction = NULL;
-	receiver_session_left(receiver);
+	receiver_left(receiver);
 }
 
 void session_bury(struct session *session)
 {
 	list_remove(&session->link);
 	smtp_server_done(&session->server);
-	buffer_done(&session->pending);
+	drop_pending(session);
 	receive_generation_unref(session->generation);
 	free(session);
 }
@@ -99,19 +116,25 @@ static bool waits_for_file(const struct session *session)
 	return session->transaction && transaction_is_full(session->transaction);
 }
 
-// Before sleeping: sends what there is. Who does not read our replies is not read from, nor is
-// anybody while an answer is awaited or a body's file is behind.
-static void flush_and_sleep(struct session *session)
+static void arm_deadline(struct session *session)
 {
 	uint64_t deadline = smtp_server_deadline_ms(&session->server);
 	uint64_t now = now_of(session);
-	bool reading = !session->server.awaiting && !waits_for_file(session);
 
 	if (deadline == UINT64_MAX) {
 		os_timer_stop(&session->timer);
 	} else {
 		os_timer_set(&session->timer, deadline > now ? deadline - now : 0);
 	}
+}
+
+// Before sleeping: sends what there is. Who does not read our replies is not read from, nor is
+// anybody while an answer is awaited or a body's file is behind.
+static void flush_and_sleep(struct session *session)
+{
+	bool reading = !session->server.awaiting && !waits_for_file(session);
+
+	arm_deadline(session);
 	switch (flush(session)) {
 	case OK: watch(session, reading ? OS_READABLE : 0); break;
 	case ERROR_AGAIN: watch(session, stream_wants(&session->stream)); break;
@@ -119,15 +142,29 @@ static void flush_and_sleep(struct session *session)
 	}
 }
 
-static void keep_pending(struct session *session, struct view input)
-{
-	buffer_add(&session->pending, input);
-	if (session->pending.error != OK) {
-		session_end(session);
-	}
-}
-
 // ---- closing
+
+// Sends the rest of our last word, then waits for the peer to read it where that makes sense.
+static void finish_closing(struct session *session)
+{
+	enum error error = flush(session);
+	bool lingers = smtp_server_linger(&session->server) && !session->over_limit;
+
+	if (error == ERROR_AGAIN) {
+		watch(session, stream_wants(&session->stream));
+		return;
+	}
+	if (error == OK && (lingers || session->stream.tls)) {
+		stream_shutdown(&session->stream);
+	}
+	if (error != OK || !lingers) {
+		session_end(session);
+		return;
+	}
+	session->phase = SESSION_LINGERING;
+	os_timer_set(&session->timer, LINGER_MS);
+	watch(session, OS_READABLE);
+}
 
 static void close_politely(struct session *session)
 {
@@ -140,16 +177,11 @@ static void close_politely(struct session *session)
 		log_peer(session, hostile ? LOG_WARNING : LOG_INFO, "closed",
 			 smtp_close_reason_text(reason));
 	}
-	if (flush(session) != OK || !smtp_server_linger(&session->server)) {
-		session_end(session);
-		return;
-	}
 	transaction_leave(session->transaction);
 	session->transaction = NULL;
-	stream_shutdown(&session->stream);
-	session->phase = SESSION_LINGERING;
+	session->phase = SESSION_CLOSING;
 	os_timer_set(&session->timer, LINGER_MS);
-	watch(session, OS_READABLE);
+	finish_closing(session);
 }
 
 static void linger(struct session *session)
@@ -184,11 +216,14 @@ static void decode(struct session *session, char *room, size_t len, struct view 
 	}
 	if (!refused_before && !transaction_keep(session->transaction, chunk.kept, &why)) {
 		if (step == SMTP_STEP_BODY) {
-			smtp_server_body_refuse(server, &why);
+			conversation_refuse_body(session, &why);
 		} else if (event.kind == SMTP_EVENT_MESSAGE) {
 			conversation_refuse_message(session, &why);
 			return;
 		}
+	}
+	if (!refused_before && smtp_server_body_refused(server)) {
+		transaction_discard_body(session->transaction);
 	}
 	if (step == SMTP_STEP_EVENT) {
 		conversation_answer(session, &event);
@@ -229,6 +264,9 @@ static bool step(struct session *session, struct view *input)
 {
 	struct smtp_event event = { 0 };
 
+	if (session->receiver->stopping) {
+		(void)smtp_server_shut(&session->server); // false: after what it is at
+	}
 	switch (smtp_server_step(&session->server, input, now_of(session), &event)) {
 	case SMTP_STEP_EVENT: conversation_answer(session, &event); return true;
 	case SMTP_STEP_TLS: start_tls(session); return false;
@@ -247,8 +285,11 @@ static bool step(struct session *session, struct view *input)
 	case SMTP_STEP_INPUT:
 	case SMTP_STEP_WAIT: break;
 	}
-	keep_pending(session, *input);
-	flush_and_sleep(session);
+	if (keep_pending(session, *input)) {
+		flush_and_sleep(session);
+	} else {
+		session_end(session);
+	}
 	return false;
 }
 
@@ -258,15 +299,24 @@ static void run(struct session *session, struct view input)
 	}
 }
 
+// Input may hold a login: nothing of it stays in scratch.
+static void run_and_wipe(struct session *session, size_t len)
+{
+	char *scratch = session->receiver->scratch;
+
+	run(session, view_of(scratch, len));
+	explicit_bzero(scratch, len);
+}
+
 static void run_pending(struct session *session)
 {
 	size_t len = session->pending.len;
 
 	if (len) {
 		memcpy(session->receiver->scratch, session->pending.data, len);
-		buffer_done(&session->pending);
+		drop_pending(session);
 	}
-	run(session, view_of(session->receiver->scratch, len));
+	run_and_wipe(session, len);
 }
 
 void session_resume(struct session *session)
@@ -314,8 +364,8 @@ static enum error read_commands(struct session *session, bool *ret_full)
 	error = stream_receive(&session->stream, scratch + old, size, &len);
 	if (error == OK) {
 		*ret_full = len == size;
-		buffer_done(&session->pending);
-		run(session, view_of(scratch, old + len));
+		drop_pending(session);
+		run_and_wipe(session, old + len);
 	}
 	return error;
 }
@@ -344,6 +394,9 @@ static void read_on(struct session *session)
 		    (!full && !stream_has_pending(&session->stream))) {
 			return;
 		}
+	}
+	if (stream_has_pending(&session->stream)) {
+		os_timer_set(&session->timer, 0); // no socket tells of bytes inside TLS
 	}
 }
 
@@ -397,6 +450,7 @@ static void on_ready(void *context, int events)
 	(void)events;
 	switch ((enum session_phase)session->phase) {
 	case SESSION_HANDSHAKING: handshake(session); break;
+	case SESSION_CLOSING: finish_closing(session); break;
 	case SESSION_LINGERING: linger(session); break;
 	case SESSION_TALKING:
 		if (session->server.output.len) {
@@ -416,17 +470,20 @@ static void on_timer(void *context)
 
 	if (session->phase != SESSION_TALKING) {
 		session_end(session);
-		return;
+	} else if (smtp_server_deadline_ms(&session->server) > now_of(session)) {
+		arm_deadline(session); // it was not a deadline: see read_on
+		read_on(session);
+	} else {
+		smtp_server_timeout(&session->server);
+		run_pending(session);
 	}
-	smtp_server_timeout(&session->server);
-	run_pending(session);
 }
 
 void session_shut(struct session *session)
 {
-	if (session->phase == SESSION_TALKING && smtp_server_shut(&session->server)) {
+	if (session->phase == SESSION_TALKING) {
 		run_pending(session);
-	} else if (session->phase != SESSION_TALKING) {
+	} else if (session->phase != SESSION_CLOSING) {
 		session_end(session);
 	}
 }
@@ -438,6 +495,9 @@ void session_start(struct receiver *receiver, const struct receive_listener *lis
 
 	if (!session) {
 		os_socket_close(socket);
+		if (!over_limit) {
+			count_leave(receiver->peers, receiver_peer_key(receiver, peer));
+		}
 		return;
 	}
 	session->receiver = receiver;
@@ -450,8 +510,9 @@ void session_start(struct receiver *receiver, const struct receive_listener *lis
 	os_timer_init(&session->timer, receiver->loop, on_timer, session);
 	list_add_last(&receiver->sessions, &session->link);
 	receiver->counters.sessions++;
-	if (os_watch_new(receiver->loop, socket, on_ready, session, &session->watch) != OK) {
-		session_end(session);
+	if (os_watch_new(receiver->loop, socket, on_ready, session, &session->watch) != OK ||
+	    (over_limit && listener->settings.tls == SMTP_TLS_IMPLICIT)) {
+		session_end(session); // a handshake only to refuse costs too much
 	} else if (listener->settings.tls == SMTP_TLS_IMPLICIT) {
 		start_tls(session);
 	} else {

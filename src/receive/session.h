@@ -38,6 +38,7 @@ struct session {
 enum session_phase {
 	SESSION_TALKING,
 	SESSION_HANDSHAKING,
+	SESSION_CLOSING,   // our last word is being sent
 	SESSION_LINGERING, // our last word is said; what still comes is dropped
 	SESSION_GONE,      // everything is closed; the struct stays until the loop's turn ends
 };
@@ -58,4 +59,6 @@ void session_resume(struct session *session);
 void conversation_answer(struct session *session, const struct smtp_event *event);
 // The body came whole but cannot be kept: answers MESSAGE so, and the transaction is over.
 void conversation_refuse_message(struct session *session, const struct smtp_reply *why);
+// The same while it still comes: the rest is skipped.
+void conversation_refuse_body(struct session *session, const struct smtp_reply *why);
 void conversation_login_done(struct session *session); // drops who is logged in

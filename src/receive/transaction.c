@@ -14,7 +14,8 @@ enum {
 	RECIPIENTS_FIRST = 4,
 	RECIPIENTS_LINEAR_MAX = 16, // beyond it a table finds those that are there already
 	ADDED_FIELDS_BYTES_MAX = 16 * 1024,
-	READ_BYTES_FIRST = 8 * 1024, // most messages fit
+	READ_BYTES_FIRST = 8 * 1024,              // most messages fit
+	FILE_BYTES = 2 * SPOOL_BODY_BUFFER_BYTES, // of memory, for a body on its way into its file
 };
 
 struct transaction {
@@ -25,7 +26,7 @@ struct transaction {
 	uint32_t recipient_capacity;
 	struct table known; // recipient texts, once there are many
 	struct buffer body; // all of it, or what the file does not have yet
-	size_t accounted;   // bytes of body.capacity in the receiver's count
+	size_t accounted;   // bytes of this in the receiver's count
 	struct spool_body *file;
 	uint64_t file_bytes;
 	bool examined; // before the body went into a file
@@ -52,7 +53,6 @@ struct transaction *transaction_new(const struct transaction_place *place,
 	}
 	transaction->place = *place;
 	transaction->arena = arena_with_max(TRANSACTION_ENVELOPE_BYTES_MAX);
-	transaction->known = table_with_max((struct hash_key){ 0 }, SPOOL_RECIPIENTS_MAX);
 	transaction->body = buffer_with_max(place->config->limits.body_memory_per_message_bytes +
 					    HEADER_MAX + TRANSACTION_READ_BYTES);
 	transaction->size_hint = mail->size;
@@ -70,14 +70,22 @@ struct transaction *transaction_new(const struct transaction_place *place,
 	return transaction;
 }
 
-// Keeps the receiver's count of body memory true.
+// Keeps the receiver's count of memory for messages true.
 static void account(struct transaction *transaction)
 {
 	struct receiver_counters *counters = &transaction->place.receiver->counters;
+	size_t bytes = transaction->body.capacity + transaction->arena.used +
+		       (transaction->file ? FILE_BYTES : 0);
 
-	counters->body_bytes += transaction->body.capacity;
+	counters->body_bytes += bytes;
 	counters->body_bytes -= transaction->accounted;
-	transaction->accounted = transaction->body.capacity;
+	transaction->accounted = bytes;
+}
+
+static bool is_over_budget(const struct transaction *transaction)
+{
+	return transaction->place.receiver->counters.body_bytes >
+	       transaction->place.config->limits.body_memory_bytes;
 }
 
 void transaction_free(struct transaction *transaction)
@@ -85,11 +93,10 @@ void transaction_free(struct transaction *transaction)
 	if (!transaction) {
 		return;
 	}
-	buffer_done(&transaction->body);
-	account(transaction);
-	spool_body_free(transaction->file, false);
+	transaction_discard_body(transaction);
 	table_done(&transaction->known);
 	arena_done(&transaction->arena);
+	account(transaction);
 	free(transaction);
 }
 
@@ -144,7 +151,7 @@ static enum error grow_recipients(struct transaction *transaction)
 	return OK;
 }
 
-// From RECIPIENTS_LINEAR_MAX on all are in the table.
+// Beyond RECIPIENTS_LINEAR_MAX all are in the table.
 static enum error note_known(struct transaction *transaction)
 {
 	struct spool_envelope *envelope = &transaction->envelope;
@@ -153,8 +160,9 @@ static enum error note_known(struct transaction *transaction)
 	if (envelope->recipient_count <= RECIPIENTS_LINEAR_MAX) {
 		return OK;
 	}
-	if (transaction->known.count == 0) {
-		transaction->known.key = os_random_hash_key();
+	if (from == RECIPIENTS_LINEAR_MAX) {
+		table_done(&transaction->known);
+		transaction->known = table_with_max(os_random_hash_key(), SPOOL_RECIPIENTS_MAX);
 		from = 0;
 	}
 	for (uint32_t i = from; i < envelope->recipient_count; i++) {
@@ -205,32 +213,42 @@ static enum error add_recipient(struct transaction *transaction, struct view tex
 	return error;
 }
 
-enum error transaction_add_recipient(struct transaction *transaction,
-				     const struct address *original,
-				     const struct directory_answer *expanded)
+static enum error add_expanded(struct transaction *transaction, struct view original,
+			       const struct directory_answer *expanded)
 {
 	const struct directory *directory = &transaction->place.receiver->directory;
-	uint32_t before = transaction->envelope.recipient_count;
-	struct view text = arena_copy(&transaction->arena, original->text);
-	enum error error = text.data ? OK : ERROR_NO_MEMORY;
+	enum error error = OK;
 
-	if (!expanded) {
-		return error == OK ? add_recipient(transaction, text, text, SPOOL_REMOTE) : error;
-	}
 	for (size_t i = 0; i < expanded->recipient_count && error == OK; i++) {
 		struct view recipient = expanded->recipients[i];
 		struct view domain = view_from(recipient, view_find_last(recipient, '@') + 1);
 
-		error = add_recipient(transaction, recipient, text,
+		error = add_recipient(transaction, recipient, original,
 				      directory_has_domain(directory, domain) ? SPOOL_LOCAL
 									      : SPOOL_REMOTE);
 	}
-	while (error != OK && transaction->envelope.recipient_count > before) {
-		transaction->envelope.recipient_count--;
-		table_remove(&transaction->known,
-			     transaction->envelope.recipients[transaction->envelope.recipient_count]
-				     .address);
+	return error;
+}
+
+enum error transaction_add_recipient(struct transaction *transaction,
+				     const struct address *original,
+				     const struct directory_answer *expanded)
+{
+	struct spool_envelope *envelope = &transaction->envelope;
+	uint32_t before = envelope->recipient_count;
+	struct view text = arena_copy(&transaction->arena, original->text);
+	enum error error = text.data && !is_over_budget(transaction) ? OK : ERROR_NO_MEMORY;
+
+	if (error == OK) {
+		error = expanded ? add_expanded(transaction, text, expanded)
+				 : add_recipient(transaction, text, text, SPOOL_REMOTE);
 	}
+	while (error != OK && envelope->recipient_count > before) {
+		envelope->recipient_count--;
+		table_remove(&transaction->known,
+			     envelope->recipients[envelope->recipient_count].address);
+	}
+	account(transaction);
 	return error;
 }
 
@@ -239,12 +257,8 @@ enum error transaction_add_recipient(struct transaction *transaction,
 enum error transaction_begin_body(struct transaction *transaction,
 				  const struct transaction_origin *origin)
 {
-	const struct receiver *receiver = transaction->place.receiver;
-
 	transaction->origin = *origin;
-	return receiver->counters.body_bytes < transaction->place.config->limits.body_memory_bytes
-		       ? OK
-		       : ERROR_LIMIT;
+	return is_over_budget(transaction) ? ERROR_LIMIT : OK;
 }
 
 size_t transaction_read_size(const struct transaction *transaction)
@@ -287,17 +301,11 @@ static enum error examine(struct transaction *transaction)
 	return examine_header(&facts, &transaction->arena, &transaction->verdict);
 }
 
-// Bodies beyond the limit of one message, and any but small ones once the whole budget is used up.
 static bool should_go_to_file(const struct transaction *transaction)
 {
-	const struct config_limits *limits = &transaction->place.config->limits;
-	const struct receiver *receiver = transaction->place.receiver;
-	size_t len = transaction->body.len;
+	uint64_t limit = transaction->place.config->limits.body_memory_per_message_bytes;
 
-	return len > limits->body_memory_per_message_bytes ||
-	       len > SPOOL_BODY_INLINE_BYTES - 2 * TRANSACTION_READ_BYTES ||
-	       (len > TRANSACTION_READ_BYTES &&
-		receiver->counters.body_bytes > limits->body_memory_bytes);
+	return transaction->body.len > limit || transaction->body.len > SPOOL_BODY_INLINE_BYTES;
 }
 
 static bool refuse(struct smtp_reply *ret_why, enum smtp_reply_id id, const char *detail)
@@ -309,13 +317,31 @@ static bool refuse(struct smtp_reply *ret_why, enum smtp_reply_id id, const char
 static void append_record(struct transaction *transaction);
 static void answer(struct transaction *transaction, struct smtp_reply reply);
 
+// While it is with the pool or the committer, neither it nor the receiver may go.
+static void set_appending(struct transaction *transaction, bool appending)
+{
+	struct receiver *receiver = transaction->place.receiver;
+
+	receiver->committing += appending;
+	receiver->committing -= transaction->appending;
+	transaction->appending = appending;
+}
+
+static void free_left(struct transaction *transaction)
+{
+	struct receiver *receiver = transaction->place.receiver;
+
+	transaction_free(transaction);
+	receiver_left(receiver);
+}
+
 static void on_file_finished(void *context, enum error error)
 {
 	struct transaction *transaction = context;
 
-	transaction->appending = false;
+	set_appending(transaction, false);
 	if (!transaction->done) {
-		transaction_free(transaction);
+		free_left(transaction);
 	} else if (error != OK) {
 		answer(transaction, smtp_reply(SMTP_REPLY_NO_STORAGE));
 	} else {
@@ -341,6 +367,7 @@ static bool open_file(struct transaction *transaction, struct smtp_reply *ret_wh
 	}
 	error = spool_body_new(parts->writer, parts->pool, transaction->envelope.id, calls,
 			       &transaction->file);
+	account(transaction);
 	return error == OK || refuse(ret_why, SMTP_REPLY_NO_STORAGE, "");
 }
 
@@ -369,7 +396,7 @@ static void finish_file(struct transaction *transaction)
 	if (feed_file(transaction) != OK) {
 		answer(transaction, smtp_reply(SMTP_REPLY_NO_STORAGE));
 	} else if (transaction->body.len == 0) {
-		transaction->appending = true;
+		set_appending(transaction, true);
 		spool_body_finish(transaction->file);
 	}
 }
@@ -391,6 +418,9 @@ bool transaction_keep(struct transaction *transaction, size_t kept, struct smtp_
 
 	transaction->body.len += kept;
 	body = buffer_view(&transaction->body);
+	if (body.len > TRANSACTION_READ_BYTES && is_over_budget(transaction)) {
+		return refuse(ret_why, SMTP_REPLY_NO_STORAGE, "");
+	}
 	if (!transaction->file && should_go_to_file(transaction)) {
 		if (body.len <= HEADER_MAX && !examine_header_complete(body)) {
 			return true;
@@ -403,6 +433,14 @@ bool transaction_keep(struct transaction *transaction, size_t kept, struct smtp_
 		return refuse(ret_why, SMTP_REPLY_NO_STORAGE, "");
 	}
 	return true;
+}
+
+void transaction_discard_body(struct transaction *transaction)
+{
+	buffer_done(&transaction->body);
+	spool_body_free(transaction->file, false);
+	transaction->file = NULL;
+	account(transaction);
 }
 
 bool transaction_is_full(const struct transaction *transaction)
@@ -434,7 +472,7 @@ static void on_appended(void *context, struct spool_append *append, enum error e
 	char id[SPOOL_ID_TEXT_LEN + 1];
 
 	(void)append;
-	transaction->appending = false;
+	set_appending(transaction, false);
 	if (error == OK) {
 		receiver->counters.messages++;
 		receiver->counters.bytes += transaction->envelope.body_bytes;
@@ -444,7 +482,7 @@ static void on_appended(void *context, struct spool_append *append, enum error e
 		receiver->counters.failed_messages++;
 	}
 	if (!transaction->done) {
-		transaction_free(transaction);
+		free_left(transaction);
 		return;
 	}
 	spool_id_format(transaction->envelope.id, id);
@@ -458,12 +496,12 @@ static void append_record(struct transaction *transaction)
 	enum error error;
 
 	transaction->body_part = buffer_view(&transaction->body);
-	transaction->appending = true;
+	set_appending(transaction, true);
 	error = spool_writer_append(transaction->place.receiver->port, &transaction->append,
 				    envelope, &transaction->body_part, transaction->file ? 0 : 1,
 				    on_appended, transaction);
 	if (error != OK) {
-		transaction->appending = false;
+		set_appending(transaction, false);
 		transaction->place.receiver->counters.failed_messages++;
 		answer(transaction, smtp_reply(SMTP_REPLY_NO_STORAGE));
 	}

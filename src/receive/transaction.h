@@ -4,6 +4,8 @@
 // outlives its session and frees itself (the message may have become durable). One loop thread.
 //
 // A body stays in memory up to limits.body_memory_per_message, then goes into a file of its own.
+// What all of them hold in memory is bounded by limits.body_memory: above it recipients, bodies at
+// their begin, and bodies that have grown past TRANSACTION_READ_BYTES get 452.
 #pragma once
 
 #include "base/table.h"
@@ -43,7 +45,7 @@ void transaction_free(struct transaction *transaction); // accepts NULL
 
 const struct address *transaction_sender(const struct transaction *transaction);
 // Adds what a recipient stands for; one that is there already is not added again. ERROR_LIMIT: too
-// many; ERROR_NO_MEMORY. Then nothing was added.
+// many; ERROR_NO_MEMORY: or the budget is used up. Then nothing was added.
 enum error transaction_add_recipient(struct transaction *transaction,
 				     const struct address *original,
 				     const struct directory_answer *expanded) must_check;
@@ -58,6 +60,8 @@ size_t transaction_read_size(const struct transaction *transaction);
 char *transaction_room(struct transaction *transaction, size_t wanted);
 // The first kept bytes of the room belong to the body. false: the body cannot be taken, with why.
 bool transaction_keep(struct transaction *transaction, size_t kept, struct smtp_reply *ret_why);
+// It will not be kept: gives its memory and its file back.
+void transaction_discard_body(struct transaction *transaction);
 // The file is behind: stop reading until ready is called.
 bool transaction_is_full(const struct transaction *transaction);
 void transaction_on_ready(struct transaction *transaction, void (*ready)(void *context),

@@ -30,6 +30,7 @@ struct spool_body {
 	int file;
 	uint64_t written;
 	bool is_last;
+	bool is_removal; // the last job of one that is not kept
 	enum error error;
 };
 
@@ -75,10 +76,10 @@ static void work(struct os_job *job)
 {
 	struct spool_body *body = CONTAINER_OF(job, struct spool_body, job);
 
-	if (!body->is_dropped && body->error == OK) {
-		body->error = write_out(body);
-	} else if (body->is_dropped && !body->keep && body->file >= 0) {
+	if (body->is_removal) {
 		(void)!os_file_remove_at(body->dir, body->name);
+	} else if (body->error == OK) {
+		body->error = write_out(body);
 	}
 }
 
@@ -109,8 +110,10 @@ static void done(struct os_job *job)
 		spool_body_free(body, body->keep);
 	} else if (was_last) {
 		finished(body);
+	} else if (body->is_ending) {
+		submit(body);
 	} else {
-		if (body->is_ending || body->len[body->filling] == SPOOL_BODY_BUFFER_BYTES) {
+		if (body->len[body->filling] == SPOOL_BODY_BUFFER_BYTES) {
 			submit(body);
 		}
 		if (was_full && body->calls.ready) {
@@ -229,9 +232,8 @@ void spool_body_free(struct spool_body *body, bool keep)
 		body->is_dropped = true;
 		return;
 	}
-	if (!keep && body->file >= 0 && !body->is_dropped) {
-		body->is_dropped = true;
-		body->is_busy = true;
+	if (!keep && body->file >= 0 && !body->is_removal) {
+		body->is_dropped = body->is_removal = body->is_busy = true;
 		body->job = (struct os_job){ .work = work, .done = done };
 		if (os_pool_submit(body->pool, &body->job) == OK) {
 			return;

@@ -1,0 +1,229 @@
+// Bodies: large ones, those that are too large, memory, the disk, and headers without an end.
+#include <stdlib.h>
+#include <string.h>
+
+#include "os/file.h"
+#include "receive/test_fixture.h"
+
+static struct world world;
+
+static const char small_limits[] = "limits: { message_size: 2MiB, body_memory: 1MiB }\n";
+
+static int set_up(void **state)
+{
+	(void)state;
+	world_open(&world, (struct world_options){ .config = small_limits });
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	world_done(&world);
+	return 0;
+}
+
+#define TEST(fn_) cmocka_unit_test_setup_teardown(fn_, set_up, tear_down)
+
+// A header and lines of 100 bytes, every byte told from its neighbours'.
+static void make_body(struct buffer *out, size_t size)
+{
+	*out = buffer_with_max(size + 1000);
+	buffer_add_text(out, "Subject: large\r\n\r\n");
+	for (unsigned line = 0; out->len < size; line++) {
+		buffer_printf(out, "%08u ", line);
+		for (unsigned i = 0; i < 89; i++) {
+			buffer_add_byte(out, (char)('a' + (line + i) % 26));
+		}
+		buffer_add_text(out, "\r\n");
+	}
+}
+
+static void begin_message(struct peer *peer, const char *mail)
+{
+	peer_ask(peer, mail, "250 ");
+	peer_ask(peer, "RCPT TO:<alice@example.org>\r\n", "250 ");
+	peer_ask(peer, "DATA\r\n", "354 ");
+}
+
+static void is_kept_byte_for_byte(size_t size, unsigned files)
+{
+	struct peer peer;
+	struct record record;
+	struct buffer body;
+
+	make_body(&body, size);
+	peer_greet(&peer, &world, PORT_RELAY);
+	begin_message(&peer, "MAIL FROM:<big@a.example>\r\n");
+	peer_send(&peer, buffer_view(&body));
+	peer_ask(&peer, ".\r\n", "250 2.0.0 Queued as ");
+	peer_ask(&peer, "NOOP\r\n", "250 ");
+	peer_close(&peer);
+	world_until_sessions(&world, 0);
+	assert_int_equal(receiver_counters(world.receiver).body_bytes, 0);
+	world_close_spool(&world);
+	world_read(&world, "big@a.example", &record);
+	assert_int_equal(record.body.len, body.len);
+	assert_memory_equal(record.body.data, body.data, body.len);
+	assert_int_equal(world_body_files(&world), files);
+	record_done(&record);
+	buffer_done(&body);
+}
+
+static void a_body_of_200_kib_is_kept_in_the_log(void **state)
+{
+	(void)state;
+	is_kept_byte_for_byte(200 * 1024, 0);
+}
+
+static void a_body_of_one_mib_is_kept_in_a_file(void **state)
+{
+	(void)state;
+	is_kept_byte_for_byte(1024 * 1024, 1);
+}
+
+static void a_body_near_the_limit_is_kept(void **state)
+{
+	(void)state;
+	is_kept_byte_for_byte(2 * 1024 * 1024 - 4096, 1);
+}
+
+static void a_body_over_the_limit_is_refused_and_the_connection_goes_on(void **state)
+{
+	struct peer peer;
+	struct buffer body;
+
+	(void)state;
+	make_body(&body, 3 * 1024 * 1024);
+	peer_greet(&peer, &world, PORT_RELAY);
+	peer_ask(&peer, "MAIL FROM:<big@a.example> SIZE=3000000\r\n", "552 5.3.4");
+	begin_message(&peer, "MAIL FROM:<big@a.example>\r\n");
+	peer_send(&peer, buffer_view(&body));
+	peer_ask(&peer, ".\r\n", "552 5.3.4");
+	begin_message(&peer, "MAIL FROM:<small@a.example>\r\n");
+	peer_ask(&peer, "x\r\n.\r\n", "250 ");
+	peer_close(&peer);
+	world_until_sessions(&world, 0);
+	assert_int_equal(receiver_counters(world.receiver).body_bytes, 0);
+	world_close_spool(&world);
+	assert_int_equal(world_records(&world), 1);
+	assert_int_equal(world_body_files(&world), 0);
+	buffer_done(&body);
+}
+
+static void a_header_without_end_is_refused(void **state)
+{
+	struct peer peer;
+	struct buffer body = buffer_with_max(4 << 20);
+
+	(void)state;
+	while (body.len < (1 << 20) + 70000) {
+		buffer_add_text(&body, "X-Field: and so on and on and on and on and on\r\n");
+	}
+	peer_greet(&peer, &world, PORT_RELAY);
+	begin_message(&peer, "MAIL FROM:<big@a.example>\r\n");
+	peer_send(&peer, buffer_view(&body));
+	peer_ask(&peer, ".\r\n", "554 5.6.0");
+	begin_message(&peer, "MAIL FROM:<small@a.example>\r\n");
+	peer_ask(&peer, "x\r\n.\r\n", "250 ");
+	peer_close(&peer);
+	buffer_done(&body);
+}
+
+// Many that send half a body and wait: memory stays within its budget, and comes back.
+static void a26_memory_for_bodies_is_bounded(void **state)
+{
+	static struct peer peers[40];
+	struct buffer body;
+
+	(void)state;
+	make_body(&body, 100 * 1024);
+	for (size_t i = 0; i < COUNT_OF(peers); i++) {
+		struct peer *peer = &peers[i];
+
+		peer_greet(peer, &world, PORT_RELAY);
+		peer_ask(peer, "MAIL FROM:<a@a.example>\r\n", "250 ");
+		peer_say(peer, "RCPT TO:<alice@example.org>\r\n");
+		peer_expect(peer, "");
+		peer_say(peer, "DATA\r\n");
+		peer_expect(peer, "");
+		if (strncmp(peer->reply, "354", 3) == 0) {
+			peer_send(peer, buffer_view(&body));
+		}
+		world_turn(&world, 2);
+		assert_true(receiver_counters(world.receiver).body_bytes < 1536 * 1024);
+	}
+	for (size_t i = 0; i < COUNT_OF(peers); i++) {
+		peer_close(&peers[i]);
+	}
+	world_until_sessions(&world, 0);
+	assert_int_equal(receiver_counters(world.receiver).body_bytes, 0);
+	peer_greet(&peers[0], &world, PORT_RELAY);
+	begin_message(&peers[0], "MAIL FROM:<a@a.example>\r\n");
+	peer_ask(&peers[0], "x\r\n.\r\n", "250 ");
+	peer_close(&peers[0]);
+	buffer_done(&body);
+}
+
+static void a_body_that_grows_past_the_budget_gets_452(void **state)
+{
+	static struct peer peers[10];
+	struct buffer body;
+	unsigned refused = 0;
+
+	(void)state;
+	make_body(&body, 200 * 1024);
+	for (size_t i = 0; i < COUNT_OF(peers); i++) {
+		peer_greet(&peers[i], &world, PORT_RELAY);
+		begin_message(&peers[i], "MAIL FROM:<a@a.example>\r\n");
+	}
+	for (size_t i = 0; i < COUNT_OF(peers); i++) {
+		peer_send(&peers[i], buffer_view(&body));
+	}
+	for (size_t i = 0; i < COUNT_OF(peers); i++) {
+		peer_say(&peers[i], ".\r\n");
+		peer_expect(&peers[i], "");
+		refused += strncmp(peers[i].reply, "452 4.3.1", 9) == 0;
+		peer_close(&peers[i]);
+	}
+	assert_true(refused > 0 && refused < COUNT_OF(peers));
+	buffer_done(&body);
+}
+
+static void peers_that_vanish_leave_no_file(void **state)
+{
+	struct peer peer;
+	struct buffer body;
+
+	(void)state;
+	make_body(&body, 900 * 1024);
+	for (int i = 0; i < 5; i++) {
+		peer_greet(&peer, &world, PORT_RELAY);
+		begin_message(&peer, "MAIL FROM:<a@a.example>\r\n");
+		peer_send(&peer, buffer_view(&body));
+		world_turn(&world, (uint64_t)i * 3);
+		peer_reset(&peer);
+		world_until_sessions(&world, 0);
+	}
+	world_turn(&world, 50); // for the pool to remove them
+	world_close_spool(&world);
+	assert_int_equal(world_body_files(&world), 0);
+	assert_int_equal(world_records(&world), 0);
+	buffer_done(&body);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(a_body_of_200_kib_is_kept_in_the_log),
+		TEST(a_body_of_one_mib_is_kept_in_a_file),
+		TEST(a_body_near_the_limit_is_kept),
+		TEST(a_body_over_the_limit_is_refused_and_the_connection_goes_on),
+		TEST(a_header_without_end_is_refused),
+		TEST(a26_memory_for_bodies_is_bounded),
+		TEST(a_body_that_grows_past_the_budget_gets_452),
+		TEST(peers_that_vanish_leave_no_file),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

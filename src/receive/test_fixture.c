@@ -1,0 +1,446 @@
+#include "receive/test_fixture.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "config/encode.h"
+#include "config/load.h"
+#include "os/clock.h"
+#include "os/file.h"
+#include "os/log.h"
+#include "spool/inspect.h"
+
+enum { LATE_MS = 30000, JOBS_MAX = 1000, KEEPER_QUEUE_MAX = 100 };
+
+static const char config_head[] = "hostname: mail.example.org\n"
+				  "listeners:\n"
+				  "  - { port: 25, role: relay }\n"
+				  "  - { port: 465, role: submission, tls: implicit }\n"
+				  "  - { port: 587, role: submission, tls: starttls }\n"
+				  "relay: { domains: [backup.example] }\n"
+				  "domains: { example.org: { deliver: maildir } }\n";
+
+// ---- configuration and directory
+
+static enum error read_config(void *context, const char *path, struct buffer *out)
+{
+	(void)path;
+	buffer_add_text(out, config_head);
+	buffer_add_text(out, context);
+	return buffer_error(out);
+}
+
+static enum error list_nothing(void *context, const char *dir,
+			       bool (*fn)(void *context, const char *name), void *fn_context)
+{
+	(void)context;
+	(void)dir;
+	(void)fn;
+	(void)fn_context;
+	return OK;
+}
+
+static void encode_config(const char *more, struct buffer *out)
+{
+	struct config_files files = { (void *)(uintptr_t)(more ? more : ""), read_config,
+				      list_nothing };
+	struct arena arena = arena_with_max(1 << 24);
+	struct config_loaded loaded;
+
+	assert_int_equal(config_load(files, "/test.yaml", &arena, &loaded), OK);
+	for (size_t i = 0; !loaded.config && i < loaded.problems.count; i++) {
+		print_error("%.*s\n", VIEW_ARG(loaded.problems.items[i].text));
+	}
+	assert_non_null(loaded.config);
+	config_encode(loaded.config, CONFIG_RECEIVE, out);
+	arena_done(&arena);
+}
+
+struct receive_generation *fixture_generation(const char *more)
+{
+	struct buffer config = buffer_with_max(1 << 20), problem = buffer_with_max(4096);
+	struct buffer certificate = buffer_with_max(1 << 16), key = buffer_with_max(1 << 16);
+	struct receive_generation *generation;
+	struct receive_material material = { .identity_count = 1 };
+	struct tls_identity identity;
+
+	encode_config(more, &config);
+	assert_int_equal(
+		tls_self_signed(VIEW("mail.example.org"), os_clock_wall_ms(), &certificate, &key),
+		OK);
+	identity = (struct tls_identity){ buffer_view(&certificate), buffer_view(&key) };
+	material.config = buffer_view(&config);
+	material.identities = &identity;
+	assert_int_equal(receive_generation_new(&material, &problem, &generation), OK);
+	buffer_done(&config);
+	buffer_done(&problem);
+	buffer_done(&certificate);
+	buffer_done(&key);
+	return generation;
+}
+
+void fixture_directory(struct buffer *out, struct directory *ret_directory)
+{
+	struct directory_settings settings = directory_settings_default();
+	struct view team[] = { VIEW("alice@example.org"), VIEW("bob@example.org"),
+			       VIEW("carl@elsewhere.example") };
+	struct directory_builder *builder;
+
+	*out = buffer_with_max(1 << 20);
+	assert_int_equal(directory_builder_new((struct hash_key){ 1, 2 }, &settings, &builder), OK);
+	assert_int_equal(directory_add_domain(builder, VIEW("example.org")), OK);
+	assert_int_equal(directory_add_account(builder, VIEW("alice@example.org")), OK);
+	assert_int_equal(directory_add_account(builder, VIEW("bob@example.org")), OK);
+	assert_int_equal(directory_add_alias(builder, VIEW("team@example.org"), team, 3), OK);
+	assert_int_equal(directory_set_postmaster(builder, VIEW("alice@example.org")), OK);
+	assert_int_equal(directory_build(builder, out), OK);
+	directory_builder_free(builder);
+	assert_int_equal(directory_open(buffer_view(out), ret_directory), OK);
+}
+
+// ---- keeper
+
+static void answer_login(struct world *world, uint32_t id, bool good)
+{
+	struct buffer out = buffer_with_max(4096);
+	struct keeper_answer answer = {
+		.result = good ? KEEPER_GOOD : KEEPER_WRONG,
+		.account = good ? VIEW("alice@example.org") : (struct view){ 0 },
+	};
+
+	keeper_answer_encode(&out, &answer);
+	assert_int_equal(
+		os_channel_send(world->keeper_end, KEEPER_LOGIN, id, buffer_view(&out), NULL, 0),
+		OK);
+	buffer_done(&out);
+}
+
+static void on_question(void *context, struct os_message *message)
+{
+	struct world *world = context;
+	struct keeper_login login;
+
+	assert_int_equal(keeper_login_decode(message->payload, &login), OK);
+	if (world->keeper_is_slow) {
+		world->keeper_question = message->id;
+		return;
+	}
+	answer_login(world, message->id,
+		     view_equal(login.user, VIEW("alice@example.org")) &&
+			     view_equal(login.password, VIEW("secret")));
+}
+
+static void on_keeper_closed(void *context, enum error reason)
+{
+	(void)context;
+	(void)reason;
+}
+
+void world_keeper_answers(struct world *world)
+{
+	answer_login(world, world->keeper_question, true);
+	world->keeper_question = 0;
+}
+
+static void open_keeper(struct world *world)
+{
+	int ends[2];
+
+	assert_int_equal(os_channel_pair(ends), OK);
+	assert_int_equal(keeper_client_new(world->loop, ends[0], &world->keeper), OK);
+	assert_int_equal(os_channel_new(world->loop, ends[1], KEEPER_QUEUE_MAX, on_question,
+					on_keeper_closed, world, &world->keeper_end),
+			 OK);
+}
+
+// ---- the world
+
+static void too_late(void *context)
+{
+	struct world *world = context;
+
+	world->is_late = true;
+	os_loop_stop(world->loop);
+}
+
+static void look(void *context)
+{
+	struct world *world = context;
+
+	if (world->reached && world->reached(world->reached_context)) {
+		os_loop_stop(world->loop);
+	}
+}
+
+void world_until(struct world *world, bool (*reached)(void *context), void *context)
+{
+	if (reached(context)) {
+		return;
+	}
+	world->reached = reached;
+	world->reached_context = context;
+	os_timer_set(&world->late, LATE_MS);
+	os_loop_run(world->loop);
+	os_timer_stop(&world->late);
+	world->reached = NULL;
+	assert_false(world->is_late);
+}
+
+static void stop_turn(void *context)
+{
+	os_loop_stop(context);
+}
+
+void world_turn(struct world *world, uint64_t ms)
+{
+	struct os_timer timer;
+
+	os_timer_init(&timer, world->loop, stop_turn, world->loop);
+	os_timer_set(&timer, ms);
+	os_loop_run(world->loop);
+}
+
+struct session_count {
+	struct world *world;
+	uint64_t count;
+};
+
+static bool has_sessions(void *context)
+{
+	const struct session_count *wanted = context;
+
+	return receiver_counters(wanted->world->receiver).sessions == wanted->count;
+}
+
+void world_until_sessions(struct world *world, uint64_t count)
+{
+	struct session_count wanted = { world, count };
+
+	world_until(world, has_sessions, &wanted);
+}
+
+static void on_stopped(void *context)
+{
+	struct world *world = context;
+
+	world->stopped = true;
+}
+
+void world_stop(struct world *world)
+{
+	receiver_stop(world->receiver, on_stopped, world);
+}
+
+void world_configure(struct world *world, const char *config)
+{
+	struct receive_generation *generation = fixture_generation(config);
+	struct receiver_socket sockets[PORT_COUNT];
+
+	for (unsigned i = 0; i < PORT_COUNT; i++) {
+		sockets[i].index = i;
+		assert_int_equal(os_socket_duplicate(world->listeners[i], &sockets[i].fd), OK);
+	}
+	assert_int_equal(receiver_configure(world->receiver, generation, sockets, PORT_COUNT), OK);
+	receive_generation_unref(generation);
+}
+
+static void open_listeners(struct world *world)
+{
+	for (unsigned i = 0; i < PORT_COUNT; i++) {
+		struct os_address any;
+
+		assert_int_equal(os_address_parse(VIEW("127.0.0.1"), 0, &any), OK);
+		assert_int_equal(os_socket_listen(&any,
+						  (struct os_listen_options){ .backlog = 100 },
+						  &world->listeners[i]),
+				 OK);
+		assert_int_equal(os_socket_local_address(world->listeners[i], &world->addresses[i]),
+				 OK);
+	}
+}
+
+static void open_writer(struct world *world, uint64_t reserve_bytes)
+{
+	struct spool_writer_settings settings = spool_writer_defaults(1);
+
+	settings.segment_bytes = 1 << 20;
+	settings.reserve_bytes = reserve_bytes;
+	settings.commit = &world->commit;
+	settings.queue = &world->queue;
+	assert_int_equal(spool_writer_open(world->dir, world->loop, &settings, &world->writer), OK);
+}
+
+void world_open(struct world *world, struct world_options options)
+{
+	struct directory directory;
+	struct receiver_parts parts;
+
+	log_setup("receive", (struct log_settings){ .level = LOG_ERROR, .fd = 2, .syslog_fd = -1 });
+	memset(world, 0, sizeof *world);
+	snprintf(world->path, sizeof world->path, "./receive-test-XXXXXX");
+	assert_non_null(mkdtemp(world->path));
+	assert_int_equal(os_dir_open(world->path, &world->dir), OK);
+	assert_int_equal(os_loop_new(&world->loop), OK);
+	os_timer_init(&world->late, world->loop, too_late, world);
+	world->hook = (struct os_hook){ .fn = look, .context = world };
+	os_hook_add_before_sleep(world->loop, &world->hook);
+	assert_int_equal(os_pool_new(world->loop, "bodies", 1, JOBS_MAX, &world->pool), OK);
+	open_writer(world, options.reserve_bytes);
+	if (!options.no_keeper) {
+		open_keeper(world);
+	}
+	open_listeners(world);
+	parts = (struct receiver_parts){ world->loop, world->writer, world->pool, world->keeper,
+					 16 };
+	assert_int_equal(receiver_new(&parts, &world->receiver), OK);
+	fixture_directory(&world->directory, &directory);
+	receiver_set_directory(world->receiver, directory);
+	world_configure(world, options.config);
+}
+
+void world_close_spool(struct world *world)
+{
+	receiver_free(world->receiver);
+	os_pool_free(world->pool);
+	spool_writer_close(world->writer);
+	world->receiver = NULL;
+	world->pool = NULL;
+	world->writer = NULL;
+}
+
+struct folder {
+	int dir;
+	unsigned count;
+};
+
+static bool remove_name(void *context, const char *name)
+{
+	struct folder *folder = context;
+	struct folder inner = { 0 };
+
+	if (os_dir_open_at(folder->dir, name, &inner.dir) == OK) {
+		assert_int_equal(os_dir_list(inner.dir, remove_name, &inner), OK);
+		os_dir_close(inner.dir);
+		assert_int_equal(os_dir_remove_at(folder->dir, name), OK);
+	} else {
+		assert_int_equal(os_file_remove_at(folder->dir, name), OK);
+	}
+	return true;
+}
+
+void world_done(struct world *world)
+{
+	struct folder folder = { .dir = world->dir };
+
+	world_close_spool(world);
+	keeper_client_free(world->keeper);
+	os_channel_free(world->keeper_end);
+	for (unsigned i = 0; i < PORT_COUNT; i++) {
+		os_socket_close(world->listeners[i]);
+	}
+	os_hook_remove(world->loop, &world->hook);
+	os_timer_stop(&world->late);
+	os_loop_free(world->loop);
+	buffer_done(&world->directory);
+	assert_int_equal(os_dir_list(world->dir, remove_name, &folder), OK);
+	os_dir_close(world->dir);
+	rmdir(world->path);
+}
+
+// ---- what is on disk
+
+static bool count_name(void *context, const char *name)
+{
+	struct folder *folder = context;
+
+	(void)name;
+	folder->count++;
+	return true;
+}
+
+unsigned world_body_files(struct world *world)
+{
+	struct folder folder = { 0 };
+
+	assert_int_equal(os_dir_open_at(world->dir, "body", &folder.dir), OK);
+	assert_int_equal(os_dir_list(folder.dir, count_name, &folder), OK);
+	os_dir_close(folder.dir);
+	return folder.count;
+}
+
+struct search {
+	struct view reverse_path;
+	unsigned count;
+	struct record *record;
+};
+
+static void add_word(char *text, size_t size, struct view word)
+{
+	size_t len = strlen(text);
+
+	snprintf(text + len, size - len, "%s%.*s", len ? " " : "", VIEW_ARG(word));
+}
+
+static enum error on_record(void *context, struct spool_message *message,
+			    const struct spool_envelope *envelope)
+{
+	struct search *search = context;
+	struct record *record = search->record;
+
+	(void)message;
+	search->count++;
+	if (!record || !view_equal(envelope->reverse_path, search->reverse_path)) {
+		return OK;
+	}
+	record->id = envelope->id;
+	add_word(record->reverse_path, sizeof record->reverse_path, envelope->reverse_path);
+	add_word(record->login, sizeof record->login, envelope->login);
+	add_word(record->tls, sizeof record->tls, envelope->tls);
+	buffer_add(&record->fields, envelope->added_fields);
+	for (uint32_t i = 0; i < envelope->recipient_count; i++) {
+		const struct spool_recipient *recipient = &envelope->recipients[i];
+
+		add_word(record->recipients, sizeof record->recipients, recipient->address);
+		add_word(record->originals, sizeof record->originals,
+			 recipient->original.len ? recipient->original : recipient->address);
+	}
+	return OK;
+}
+
+static void on_fault(void *context, const char *what, struct spool_ref where)
+{
+	(void)context;
+	(void)where;
+	print_error("spool: %s\n", what);
+}
+
+unsigned world_records(struct world *world)
+{
+	struct search search = { 0 };
+	struct spool_store_calls calls = { on_record, on_fault, &search };
+
+	assert_int_equal(spool_inspect(world->dir, 0, calls), OK);
+	return search.count;
+}
+
+void world_read(struct world *world, const char *reverse_path, struct record *ret_record)
+{
+	struct search search = { .reverse_path = view_from_text(reverse_path),
+				 .record = ret_record };
+	struct spool_store_calls calls = { on_record, on_fault, &search };
+
+	memset(ret_record, 0, sizeof *ret_record);
+	ret_record->fields = buffer_with_max(1 << 16);
+	ret_record->body = buffer_with_max(64 << 20);
+	assert_int_equal(spool_inspect(world->dir, 0, calls), OK);
+	assert_true(ret_record->id != 0);
+	assert_int_equal(spool_inspect_body(world->dir, ret_record->id, &ret_record->body), OK);
+}
+
+void record_done(struct record *record)
+{
+	buffer_done(&record->fields);
+	buffer_done(&record->body);
+}
