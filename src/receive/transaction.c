@@ -1,45 +1,15 @@
 #include "receive/transaction.h"
 
 #include <stdlib.h>
-#include <string.h>
 
-#include "mail/header.h"
 #include "os/clock.h"
-#include "os/random.h"
-#include "receive/examine.h"
-#include "receive/receiver_private.h"
+#include "receive/transaction_private.h"
 #include "spool/id.h"
 
 enum {
-	RECIPIENTS_FIRST = 4,
-	RECIPIENTS_LINEAR_MAX = 16, // beyond it a table finds those that are there already
 	ADDED_FIELDS_BYTES_MAX = 16 * 1024,
 	READ_BYTES_FIRST = 8 * 1024,              // most messages fit
 	FILE_BYTES = 2 * SPOOL_BODY_BUFFER_BYTES, // of memory, for a body on its way into its file
-};
-
-struct transaction {
-	struct transaction_place place;
-	struct arena arena;
-	struct spool_envelope envelope;
-	struct address sender;
-	uint32_t recipient_capacity;
-	struct table known; // recipient texts, once there are many
-	struct buffer body; // all of it, or what the file does not have yet
-	size_t accounted;   // bytes of this in the receiver's count
-	struct spool_body *file;
-	uint64_t file_bytes;
-	bool examined; // before the body went into a file
-	struct examine_verdict verdict;
-	struct spool_append append;
-	struct view body_part;
-	struct transaction_origin origin;
-	bool appending;
-	transaction_done_fn *done; // NULL: nobody waits any more
-	void *context;
-	void (*ready)(void *context);
-	void *ready_context;
-	uint64_t size_hint;
 };
 
 struct transaction *transaction_new(const struct transaction_place *place,
@@ -70,8 +40,7 @@ struct transaction *transaction_new(const struct transaction_place *place,
 	return transaction;
 }
 
-// Keeps the receiver's count of memory for messages true.
-static void account(struct transaction *transaction)
+void transaction_account(struct transaction *transaction)
 {
 	struct receiver_counters *counters = &transaction->place.receiver->counters;
 	size_t bytes = transaction->body.capacity + transaction->arena.used +
@@ -82,7 +51,7 @@ static void account(struct transaction *transaction)
 	transaction->accounted = bytes;
 }
 
-static bool is_over_budget(const struct transaction *transaction)
+bool transaction_is_over_budget(const struct transaction *transaction)
 {
 	return transaction->place.receiver->counters.body_bytes >
 	       transaction->place.config->limits.body_memory_bytes;
@@ -96,7 +65,7 @@ void transaction_free(struct transaction *transaction)
 	transaction_discard_body(transaction);
 	table_done(&transaction->known);
 	arena_done(&transaction->arena);
-	account(transaction);
+	transaction_account(transaction);
 	free(transaction);
 }
 
@@ -114,151 +83,13 @@ const struct address *transaction_sender(const struct transaction *transaction)
 	return &transaction->sender;
 }
 
-// ---- recipients
-
-static bool is_known(const struct transaction *transaction, struct view text)
-{
-	const struct spool_envelope *envelope = &transaction->envelope;
-
-	if (envelope->recipient_count > RECIPIENTS_LINEAR_MAX) {
-		return table_get(&transaction->known, text);
-	}
-	for (uint32_t i = 0; i < envelope->recipient_count; i++) {
-		if (view_equal(envelope->recipients[i].address, text)) {
-			return true;
-		}
-	}
-	return false;
-}
-
-static enum error grow_recipients(struct transaction *transaction)
-{
-	struct spool_envelope *envelope = &transaction->envelope;
-	uint32_t capacity = transaction->recipient_capacity ? transaction->recipient_capacity * 2
-							    : RECIPIENTS_FIRST;
-	struct spool_recipient *recipients =
-		arena_alloc_array(&transaction->arena, capacity, sizeof *recipients);
-
-	if (!recipients) {
-		return ERROR_NO_MEMORY;
-	}
-	if (envelope->recipient_count) {
-		memcpy(recipients, envelope->recipients,
-		       envelope->recipient_count * sizeof *recipients);
-	}
-	envelope->recipients = recipients;
-	transaction->recipient_capacity = capacity;
-	return OK;
-}
-
-// Beyond RECIPIENTS_LINEAR_MAX all are in the table.
-static enum error note_known(struct transaction *transaction)
-{
-	struct spool_envelope *envelope = &transaction->envelope;
-	uint32_t from = envelope->recipient_count - 1;
-
-	if (envelope->recipient_count <= RECIPIENTS_LINEAR_MAX) {
-		return OK;
-	}
-	if (from == RECIPIENTS_LINEAR_MAX) {
-		table_done(&transaction->known);
-		transaction->known = table_with_max(os_random_hash_key(), SPOOL_RECIPIENTS_MAX);
-		from = 0;
-	}
-	for (uint32_t i = from; i < envelope->recipient_count; i++) {
-		struct view *text = &envelope->recipients[i].address;
-		enum error error =
-			table_add(&transaction->known, *text, (void *)(uintptr_t)text->data);
-
-		if (error != OK) {
-			return error;
-		}
-	}
-	return OK;
-}
-
-static enum error add_recipient(struct transaction *transaction, struct view text,
-				struct view original, enum spool_kind kind)
-{
-	struct spool_envelope *envelope = &transaction->envelope;
-	struct spool_recipient *recipient;
-	enum error error = OK;
-
-	if (is_known(transaction, text)) {
-		return OK;
-	}
-	if (envelope->recipient_count == SPOOL_RECIPIENTS_MAX) {
-		return ERROR_LIMIT;
-	}
-	if (envelope->recipient_count == transaction->recipient_capacity) {
-		error = grow_recipients(transaction);
-	}
-	if (error != OK) {
-		return error;
-	}
-	recipient = &envelope->recipients[envelope->recipient_count];
-	*recipient = (struct spool_recipient){
-		.address = arena_copy(&transaction->arena, text),
-		.original = original,
-		.kind = kind,
-	};
-	if (!recipient->address.data) {
-		return ERROR_NO_MEMORY;
-	}
-	envelope->recipient_count++;
-	error = note_known(transaction);
-	if (error != OK) {
-		envelope->recipient_count--;
-	}
-	return error;
-}
-
-static enum error add_expanded(struct transaction *transaction, struct view original,
-			       const struct directory_answer *expanded)
-{
-	const struct directory *directory = &transaction->place.receiver->directory;
-	enum error error = OK;
-
-	for (size_t i = 0; i < expanded->recipient_count && error == OK; i++) {
-		struct view recipient = expanded->recipients[i];
-		struct view domain = view_from(recipient, view_find_last(recipient, '@') + 1);
-
-		error = add_recipient(transaction, recipient, original,
-				      directory_has_domain(directory, domain) ? SPOOL_LOCAL
-									      : SPOOL_REMOTE);
-	}
-	return error;
-}
-
-enum error transaction_add_recipient(struct transaction *transaction,
-				     const struct address *original,
-				     const struct directory_answer *expanded)
-{
-	struct spool_envelope *envelope = &transaction->envelope;
-	uint32_t before = envelope->recipient_count;
-	struct view text = arena_copy(&transaction->arena, original->text);
-	enum error error = text.data && !is_over_budget(transaction) ? OK : ERROR_NO_MEMORY;
-
-	if (error == OK) {
-		error = expanded ? add_expanded(transaction, text, expanded)
-				 : add_recipient(transaction, text, text, SPOOL_REMOTE);
-	}
-	while (error != OK && envelope->recipient_count > before) {
-		envelope->recipient_count--;
-		table_remove(&transaction->known,
-			     envelope->recipients[envelope->recipient_count].address);
-	}
-	account(transaction);
-	return error;
-}
-
 // ---- body
 
 enum error transaction_begin_body(struct transaction *transaction,
 				  const struct transaction_origin *origin)
 {
 	transaction->origin = *origin;
-	return is_over_budget(transaction) ? ERROR_LIMIT : OK;
+	return transaction_is_over_budget(transaction) ? ERROR_LIMIT : OK;
 }
 
 size_t transaction_read_size(const struct transaction *transaction)
@@ -279,7 +110,7 @@ char *transaction_room(struct transaction *transaction, size_t wanted)
 {
 	char *room = buffer_reserve(&transaction->body, wanted);
 
-	account(transaction);
+	transaction_account(transaction);
 	return room;
 }
 
@@ -367,7 +198,7 @@ static bool open_file(struct transaction *transaction, struct smtp_reply *ret_wh
 	}
 	error = spool_body_new(parts->writer, parts->pool, transaction->envelope.id, calls,
 			       &transaction->file);
-	account(transaction);
+	transaction_account(transaction);
 	return error == OK || refuse(ret_why, SMTP_REPLY_NO_STORAGE, "");
 }
 
@@ -418,7 +249,7 @@ bool transaction_keep(struct transaction *transaction, size_t kept, struct smtp_
 
 	transaction->body.len += kept;
 	body = buffer_view(&transaction->body);
-	if (body.len > TRANSACTION_READ_BYTES && is_over_budget(transaction)) {
+	if (body.len > TRANSACTION_READ_BYTES && transaction_is_over_budget(transaction)) {
 		return refuse(ret_why, SMTP_REPLY_NO_STORAGE, "");
 	}
 	if (!transaction->file && should_go_to_file(transaction)) {
@@ -440,7 +271,7 @@ void transaction_discard_body(struct transaction *transaction)
 	buffer_done(&transaction->body);
 	spool_body_free(transaction->file, false);
 	transaction->file = NULL;
-	account(transaction);
+	transaction_account(transaction);
 }
 
 bool transaction_is_full(const struct transaction *transaction)
