@@ -202,3 +202,56 @@ void text_add_size(struct buffer *out, uint64_t bytes)
 {
 	add_scaled(out, size_units, bytes);
 }
+
+enum { GUESS_LEN_MAX = 40 };
+
+static unsigned least(unsigned a, unsigned b, unsigned c)
+{
+	unsigned ab = a < b ? a : b;
+
+	return ab < c ? ab : c;
+}
+
+// Letters to add, drop, change or swap with their neighbour, to get from a to b.
+static unsigned distance(struct view a, struct view b)
+{
+	unsigned rows[3][GUESS_LEN_MAX + 1];
+	unsigned *before = rows[0], *last = rows[1], *now = rows[2];
+
+	for (unsigned j = 0; j <= b.len; j++) {
+		last[j] = j;
+	}
+	for (unsigned i = 1; i <= a.len; i++) {
+		unsigned *oldest = before;
+
+		now[0] = i;
+		for (unsigned j = 1; j <= b.len; j++) {
+			unsigned change = a.data[i - 1] != b.data[j - 1];
+
+			now[j] = least(last[j] + 1, now[j - 1] + 1, last[j - 1] + change);
+			if (i > 1 && j > 1 && a.data[i - 1] == b.data[j - 2] &&
+			    a.data[i - 2] == b.data[j - 1]) {
+				now[j] = least(now[j], before[j - 2] + 1, now[j]);
+			}
+		}
+		before = last;
+		last = now;
+		now = oldest;
+	}
+	return last[b.len];
+}
+
+void text_guess_consider(struct text_guess *guess, struct view typed, const char *known)
+{
+	struct view word = view_from_text(known);
+	unsigned near = typed.len > 8 ? 3 : typed.len > 3 ? 2 : 1;
+	unsigned away;
+
+	if (!word.len || typed.len > GUESS_LEN_MAX || word.len > GUESS_LEN_MAX) {
+		return;
+	}
+	away = distance(typed, word);
+	if (away <= near && (!guess->nearest || away < guess->away)) {
+		*guess = (struct text_guess){ known, away };
+	}
+}

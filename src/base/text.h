@@ -19,5 +19,13 @@ void text_add_escaped(struct buffer *out, struct view remote, size_t max);
 enum error text_to_duration_ms(struct view text, uint64_t *ret_ms) must_check;
 // "512", "64KiB", "50MiB", "1GiB", "10kB", "25MB"; bytes.
 enum error text_to_size_bytes(struct view text, uint64_t *ret_bytes) must_check;
+// The word that somebody may have meant: zero-initialised, then told each known word; nearest stays
+// NULL where none is near enough.
+struct text_guess {
+	const char *nearest;
+	unsigned away; // letters added, dropped, changed or swapped with their neighbour
+};
+void text_guess_consider(struct text_guess *guess, struct view typed, const char *known);
+
 void text_add_duration(struct buffer *out, uint64_t ms); // the largest unit that is exact: "36h"
 void text_add_size(struct buffer *out, uint64_t bytes);  // the largest unit that is exact: "50MiB"

@@ -18,8 +18,7 @@ void load_add_origin(struct load *load, struct view key, struct place place)
 		no_memory(load);
 		return;
 	}
-	link->origin = (struct config_origin){ key, place.file, place.line };
-	link->column = place.column;
+	link->origin = (struct config_origin){ key, place.file, place.line, place.column };
 	if (load->last_origin) {
 		load->last_origin->next = link;
 	} else {
@@ -41,7 +40,7 @@ struct place load_place(const struct load *load, const char *key_format, ...)
 	for (const struct origin_link *link = load->origins; link; link = link->next) {
 		if (view_equal(link->origin.key, buffer_view(&key))) {
 			place = (struct place){ link->origin.file, link->origin.line,
-						link->column };
+						link->origin.column };
 			break;
 		}
 	}
@@ -86,6 +85,9 @@ static void apply_scalar(struct load *load, const struct schema_field *field,
 	if (fault) {
 		problem_add(load->problems, node->place, "%s: %s, not '%.*s'", field->name, fault,
 			    SHOWN(load->problems, node->text));
+		if (field->kind == SCHEMA_TEXT) {
+			*(struct view *)value = (struct view){ 0 }; // not the default
+		}
 	}
 }
 
@@ -351,6 +353,7 @@ static bool hand_over(const struct load *load, struct config_loaded *ret_loaded)
 		.problems.count = load->problems->count,
 		.origins.count = load->origin_count,
 		.files.count = load->tree->file_count,
+		.data_dir = load->config ? load->config->data_dir : (struct view){ 0 },
 	};
 	size_t i = 0;
 

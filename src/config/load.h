@@ -36,7 +36,7 @@ struct config_problem {
 struct config_origin {
 	struct view key; // "limits.message_size", "listeners[0].port", "domains.example.org"
 	struct view file;
-	unsigned line;
+	unsigned line, column;
 };
 
 struct config_loaded {
@@ -44,6 +44,9 @@ struct config_loaded {
 	CONFIG_LIST(struct config_problem) problems;
 	CONFIG_LIST(struct config_origin) origins; // in the order of the files
 	CONFIG_LIST(struct view) files;            // those read: the file itself, included, aliases
+	// Where the server is that this file is for, known even while other keys are no good, so
+	// that it can be asked and stopped. Empty: not even this is known.
+	struct view data_dir;
 };
 
 // An error only when memory ran out; a configuration that is no good is a result with problems.

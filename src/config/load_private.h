@@ -5,7 +5,6 @@
 
 struct origin_link {
 	struct config_origin origin;
-	unsigned column;
 	struct origin_link *next;
 };
 

@@ -3,8 +3,6 @@
 #include "base/text.h"
 #include "config/schema.h"
 
-enum { NAME_MAX_LEN = 40 };
-
 const struct schema_field *schema_find(const struct schema_object *object, struct view name)
 {
 	for (size_t i = 0; i < object->count; i++) {
@@ -17,60 +15,14 @@ const struct schema_field *schema_find(const struct schema_object *object, struc
 	return NULL;
 }
 
-static unsigned least(unsigned a, unsigned b, unsigned c)
-{
-	unsigned ab = a < b ? a : b;
-
-	return ab < c ? ab : c;
-}
-
-// Letters to add, drop, change or swap with their neighbour, to get from a to b.
-static unsigned distance(struct view a, struct view b)
-{
-	unsigned rows[3][NAME_MAX_LEN + 1];
-	unsigned *before = rows[0], *last = rows[1], *now = rows[2];
-
-	for (unsigned j = 0; j <= b.len; j++) {
-		last[j] = j;
-	}
-	for (unsigned i = 1; i <= a.len; i++) {
-		unsigned *oldest = before;
-
-		now[0] = i;
-		for (unsigned j = 1; j <= b.len; j++) {
-			unsigned change = a.data[i - 1] != b.data[j - 1];
-
-			now[j] = least(last[j] + 1, now[j - 1] + 1, last[j - 1] + change);
-			if (i > 1 && j > 1 && a.data[i - 1] == b.data[j - 2] &&
-			    a.data[i - 2] == b.data[j - 1]) {
-				now[j] = least(now[j], before[j - 2] + 1, now[j]);
-			}
-		}
-		before = last;
-		last = now;
-		now = oldest;
-	}
-	return last[b.len];
-}
-
 const char *schema_nearest(const struct schema_object *object, struct view name)
 {
-	const char *nearest = NULL;
-	unsigned best = name.len > 8 ? 3 : name.len > 3 ? 2 : 1;
+	struct text_guess guess = { 0 };
 
-	if (name.len > NAME_MAX_LEN) {
-		return NULL;
-	}
 	for (size_t i = 0; i < object->count; i++) {
-		struct view known = view_from_text(object->fields[i].name);
-		unsigned away = known.len ? distance(name, known) : UINT32_MAX;
-
-		if (away <= best && (!nearest || away < best)) {
-			nearest = object->fields[i].name;
-			best = away;
-		}
+		text_guess_consider(&guess, name, object->fields[i].name);
 	}
-	return nearest;
+	return guess.nearest;
 }
 
 size_t schema_element_size(const struct schema_field *field)
