@@ -1,0 +1,90 @@
+// The inside of the deliverer, for the files of this folder.
+#pragma once
+
+#include "deliver/connection.h"
+#include "deliver/deliverer.h"
+#include "os/worker.h"
+#include "spool/id.h"
+
+enum {
+	DELIVERER_POOL_THREADS = 8,
+	DELIVERER_POOL_JOBS_MAX = 4096,
+	DELIVERER_FOLLOW_TURN = 512,  // messages taken in one turn of the loop
+	DELIVERER_ROUTE_TURN = 1000,  // messages routed in one turn
+	DELIVERER_LANES_MAX = 100000,
+	DELIVERER_DESTINATIONS_MAX = 200000,
+	DELIVERER_ASKING_MAX = 1000,  // questions to facts at once
+	DELIVERER_SCRATCH_BYTES = 256 * 1024,
+	DELIVERER_NODE = 0, // of queue ids: family 0
+};
+
+struct deliverer {
+	struct os_loop *loop;
+	struct facts_client *facts;
+	struct spool_store *store;
+	struct os_pool *pool;
+	struct deliver_generation *generation;
+	struct directory directory;
+	bool has_directory;
+	int mail_dir;
+	struct spool_id_source ids;
+	struct list entries;
+	struct heap due; // entries, by wall clock ms
+	struct table destinations, lanes;
+	struct list asking, to_ask; // destinations
+	unsigned asking_count;
+	struct list all_lanes, kicked, starved, gone, locals;
+	struct lane *local;
+	struct os_timer follow_timer, queue_timer, stop_timer;
+	struct os_hook hook;
+	bool asleep; // the mark is up
+	bool stopping, closing;
+	void (*stopped)(void *context);
+	void *stopped_context;
+	uint64_t unique; // counts Maildir names
+	struct deliverer_counters counters;
+	char *scratch; // DELIVERER_SCRATCH_BYTES, for one read
+};
+
+uint64_t deliverer_now_ms(const struct deliverer *deliverer); // monotonic
+void deliverer_follow(struct deliverer *deliverer);           // soon
+void deliverer_attempt_ended(struct deliverer *deliverer);
+
+// queue.c: when an entry is due.
+void queue_schedule(struct entry *entry); // anew, by the states of its idle recipients
+void queue_remove(struct entry *entry);
+void queue_run_soon(struct deliverer *deliverer);
+void queue_timer(void *deliverer);
+
+// router.c: where a recipient goes.
+void route_recipient(struct recipient *recipient);
+
+// destination.c: a domain or a smarthost, and the lane that leads there.
+struct destination;
+void destination_send(struct deliverer *deliverer, struct recipient *recipient,
+		      const struct route *route, struct view domain);
+void destination_forget_all(struct deliverer *deliverer); // what waits is routed anew
+
+// local.c
+void local_run(struct lane *lane);
+
+// outcome.c
+// A trouble that no attempt was needed for, or that ended one: noted, logged, scheduled.
+void outcome_trouble(struct recipient *recipient, const struct trouble *trouble);
+// What an attempt has brought. reason is the last to be shown.
+void outcome_note(struct entry *entry, const struct attempt *attempts, uint32_t count,
+		  struct view relay);
+// Entries with nothing in hand: tells their sender what is to be told.
+void outcome_settle(struct entry *entry);
+
+// report.c: bounces and delay warnings.
+bool report_can_tell(const struct entry *entry); // the sender is somebody who can be reached
+// True: it is on its way, and the entry is reporting.
+bool report_failures(struct entry *entry);
+bool report_delay(struct entry *entry);
+
+// Removed by the operator: it has nothing in hand. False: it could not be noted, and stays.
+bool outcome_remove(struct entry *entry);
+
+// trace.c: appends one JSON array of steps.
+void trace_add_json(struct buffer *out, const struct entry *entry);

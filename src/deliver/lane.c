@@ -1,0 +1,385 @@
+#include "deliver/lane.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "deliver/deliverer_private.h"
+#include "os/random.h"
+
+enum { LANE_ARENA_MAX = 256 * 1024 };
+
+static void on_timer(void *context);
+
+// ---- life
+
+static enum error lane_new(struct deliverer *deliverer, enum lane_kind kind, struct view key,
+			   struct view name, const struct smarthost *smarthost,
+			   struct lane **ret_lane)
+{
+	struct lane *lane = calloc(1, sizeof *lane + key.len + name.len);
+	char *texts = (char *)(lane + 1);
+	enum error error;
+
+	if (!lane) {
+		return ERROR_NO_MEMORY;
+	}
+	memcpy(texts, key.data, key.len);
+	memcpy(texts + key.len, name.data, name.len);
+	lane->deliverer = deliverer;
+	lane->kind = kind;
+	lane->smarthost = smarthost;
+	lane->key = view_of(texts, key.len);
+	lane->name = view_of(texts + key.len, name.len);
+	lane->arena = arena_with_max(LANE_ARENA_MAX);
+	lane->sender_table = table_with_max(os_random_hash_key(), LANE_SENDERS_MAX);
+	error = table_add(&deliverer->lanes, lane->key, lane);
+	if (error != OK) {
+		free(lane);
+		return error;
+	}
+	lane->generation = deliver_generation_ref(deliverer->generation);
+	site_init(&lane->site, &lane->generation->config->outbound.site);
+	list_init(&lane->kicked);
+	list_init(&lane->senders);
+	list_init(&lane->connections);
+	os_timer_init(&lane->timer, deliverer->loop, on_timer, lane);
+	list_add_last(&deliverer->all_lanes, &lane->link);
+	*ret_lane = lane;
+	return OK;
+}
+
+enum error lane_get(struct deliverer *deliverer, enum lane_kind kind, struct view key,
+		    struct view name, const struct smarthost *smarthost, struct lane **ret_lane)
+{
+	struct lane *lane = table_get(&deliverer->lanes, key);
+
+	if (lane) {
+		*ret_lane = lane;
+		return OK;
+	}
+	return lane_new(deliverer, kind, key, name, smarthost, ret_lane);
+}
+
+// What waits is idle again.
+static void empty(struct lane *lane)
+{
+	struct recipient *recipient;
+
+	while ((recipient = lane_take(lane))) {
+		if (!lane->deliverer->closing) {
+			queue_schedule(recipient->entry);
+		}
+	}
+}
+
+void lane_free(struct lane *lane)
+{
+	while (!list_empty(&lane->connections)) {
+		connection_end(CONTAINER_OF(lane->connections.next, struct connection, link));
+	}
+	empty(lane);
+	os_timer_stop(&lane->timer);
+	list_remove(&lane->kicked);
+	list_remove(&lane->link);
+	if (!lane->retired) {
+		(void)table_remove(&lane->deliverer->lanes, lane->key);
+	}
+	table_done(&lane->sender_table);
+	arena_done(&lane->arena);
+	deliver_generation_unref(lane->generation);
+	free(lane);
+}
+
+void lane_free_if_unused(struct lane *lane)
+{
+	if (lane != lane->deliverer->local && lane->users == 0 && lane->waiting == 0 &&
+	    list_empty(&lane->connections) && !lane->deliverer->closing) {
+		lane_free(lane);
+	}
+}
+
+void lane_retire(struct lane *lane)
+{
+	struct list *link, *next;
+
+	if (lane->retired) {
+		return;
+	}
+	lane->retired = true;
+	(void)table_remove(&lane->deliverer->lanes, lane->key);
+	empty(lane);
+	lane->users++; // until all is told
+	for (link = lane->connections.next; link != &lane->connections; link = next) {
+		next = link->next;
+		connection_quit(CONTAINER_OF(link, struct connection, link));
+	}
+	lane->users--;
+	lane_free_if_unused(lane);
+}
+
+// ---- ways
+
+enum error lane_clear_ways(struct lane *lane, unsigned capacity)
+{
+	lane->ways = NULL;
+	lane->way_count = lane->way_capacity = 0;
+	arena_done(&lane->arena);
+	if (capacity > LANE_WAYS_MAX) {
+		capacity = LANE_WAYS_MAX;
+	}
+	lane->ways = arena_alloc_array(&lane->arena, capacity, sizeof *lane->ways);
+	if (!lane->ways) {
+		return ERROR_NO_MEMORY;
+	}
+	lane->way_capacity = capacity;
+	return OK;
+}
+
+void lane_add_way(struct lane *lane, const struct os_address *address, struct view host)
+{
+	if (lane->way_count < lane->way_capacity) {
+		lane->ways[lane->way_count++] = (struct way){ .address = *address, .host = host };
+	}
+}
+
+void lane_way_failed(struct lane *lane, const struct os_address *address)
+{
+	for (unsigned i = 0; i < lane->way_count; i++) {
+		if (os_address_equal(&lane->ways[i].address, address)) {
+			lane->ways[i].failed_until_ms =
+				deliverer_now_ms(lane->deliverer) + LANE_WAY_PAUSE_MS;
+		}
+	}
+}
+
+// ---- who waits
+
+// Mail of one login, or else of one reverse-path, is one sender's.
+static struct view sender_of(const struct entry *entry)
+{
+	return entry->login_len ? entry_login(entry) : entry_reverse_path(entry);
+}
+
+static struct sender_queue *sender_queue_new(struct lane *lane, struct view key)
+{
+	struct sender_queue *queue = calloc(1, sizeof *queue + key.len);
+
+	if (!queue) {
+		return NULL;
+	}
+	queue->lane = lane;
+	queue->key_len = key.len;
+	if (key.len) {
+		memcpy(queue->key, key.data, key.len);
+	}
+	list_init(&queue->recipients);
+	if (table_add(&lane->sender_table, view_of(queue->key, key.len), queue) != OK) {
+		free(queue);
+		return NULL;
+	}
+	list_add_last(&lane->senders, &queue->link);
+	return queue;
+}
+
+enum error lane_add(struct lane *lane, struct recipient *recipient)
+{
+	struct view key = sender_of(recipient->entry);
+	struct sender_queue *queue = table_get(&lane->sender_table, key);
+
+	if (!queue) {
+		queue = sender_queue_new(lane, key);
+	}
+	if (!queue) {
+		return ERROR_NO_MEMORY;
+	}
+	recipient->place = RECIPIENT_WAITING;
+	recipient->queue = queue;
+	list_add_last(&queue->recipients, &recipient->link);
+	lane->waiting++;
+	lane_kick(lane);
+	return OK;
+}
+
+void lane_forget(struct recipient *recipient)
+{
+	struct sender_queue *queue = recipient->queue;
+	struct lane *lane = queue->lane;
+
+	list_remove(&recipient->link);
+	recipient->queue = NULL;
+	recipient->place = RECIPIENT_IDLE;
+	lane->waiting--;
+	if (list_empty(&queue->recipients)) {
+		(void)table_remove(&lane->sender_table, view_of(queue->key, queue->key_len));
+		list_remove(&queue->link);
+		free(queue);
+	}
+}
+
+struct recipient *lane_take(struct lane *lane)
+{
+	struct sender_queue *queue;
+	struct recipient *recipient;
+
+	if (list_empty(&lane->senders)) {
+		return NULL;
+	}
+	queue = CONTAINER_OF(list_take_first(&lane->senders), struct sender_queue, link);
+	list_add_last(&lane->senders, &queue->link); // the next turn is another's
+	recipient = CONTAINER_OF(queue->recipients.next, struct recipient, link);
+	lane_forget(recipient);
+	return recipient;
+}
+
+// ---- connections
+
+void lane_kick(struct lane *lane)
+{
+	if (list_empty(&lane->kicked)) {
+		list_add_last(&lane->deliverer->kicked, &lane->kicked);
+	}
+}
+
+static void defer_one(struct lane *lane, struct recipient *recipient)
+{
+	struct entry *entry = recipient->entry;
+
+	(void)lane;
+	entry->in_hand++;
+	outcome_trouble(recipient, &lane->trouble);
+	entry->in_hand--;
+	outcome_settle(entry);
+}
+
+static void drain(struct lane *lane)
+{
+	struct recipient *recipient;
+
+	for (unsigned i = 0; i < LANE_DRAIN_TURN; i++) {
+		recipient = lane_take(lane);
+		if (!recipient) {
+			lane->draining = false;
+			return;
+		}
+		defer_one(lane, recipient);
+	}
+	os_timer_set(&lane->timer, 0);
+}
+
+void lane_failed(struct lane *lane, const struct trouble *trouble, enum site_event event)
+{
+	struct buffer text = buffer_with_max(sizeof lane->trouble_text);
+	struct recipient *recipient;
+
+	lane_learn(lane, event);
+	buffer_add(&text, view_first(trouble->reason, sizeof lane->trouble_text / 2));
+	buffer_add(&text, view_first(trouble->relay, sizeof lane->trouble_text - text.len));
+	if (text.len) {
+		memcpy(lane->trouble_text, text.data, text.len);
+	}
+	lane->trouble = *trouble;
+	lane->trouble.reason = view_of(lane->trouble_text, trouble->reason.len < text.len
+								   ? trouble->reason.len
+								   : text.len);
+	lane->trouble.reason = view_first(lane->trouble.reason, sizeof lane->trouble_text / 2);
+	lane->trouble.relay = view_from(view_of(lane->trouble_text, text.len),
+					lane->trouble.reason.len);
+	buffer_done(&text);
+	if (site_next_ms(&lane->site, deliverer_now_ms(lane->deliverer)) ||
+	    trouble->class == RETRY_LOGIN || trouble->class == RETRY_TLS) {
+		lane->draining = true;
+		drain(lane);
+	} else if ((recipient = lane_take(lane))) {
+		defer_one(lane, recipient);
+	}
+	lane_kick(lane);
+}
+
+void lane_learn(struct lane *lane, enum site_event event)
+{
+	site_learn(&lane->site, &lane->generation->config->outbound.site, event,
+		   deliverer_now_ms(lane->deliverer),
+		   event == SITE_DELIVERED ? 0 : os_random_u64());
+}
+
+static void feed_idle(struct lane *lane)
+{
+	struct list *link, *next;
+
+	lane->users++; // stays while its connections are walked
+	for (link = lane->connections.next; link != &lane->connections && lane->waiting;
+	     link = next) {
+		struct connection *connection = CONTAINER_OF(link, struct connection, link);
+
+		next = link->next;
+		if (connection->idle) {
+			connection_feed(connection);
+		}
+	}
+	lane->users--;
+}
+
+static unsigned count_beginning(const struct lane *lane)
+{
+	unsigned count = 0;
+
+	for (const struct list *link = lane->connections.next; link != &lane->connections;
+	     link = link->next) {
+		count += !CONTAINER_OF(link, struct connection, link)->ready;
+	}
+	return count;
+}
+
+static void open_more(struct lane *lane)
+{
+	struct deliverer *deliverer = lane->deliverer;
+	uint64_t now_ms = deliverer_now_ms(deliverer);
+	unsigned room = site_room(&lane->site, now_ms), beginning = count_beginning(lane);
+	uint64_t next_ms = site_next_ms(&lane->site, now_ms);
+
+	while (room && lane->waiting > beginning) {
+		if (deliverer->counters.open >= lane->generation->config->outbound.connections) {
+			list_remove(&lane->kicked);
+			list_add_last(&deliverer->starved, &lane->kicked);
+			return;
+		}
+		if (!connection_start(lane)) {
+			break;
+		}
+		room--;
+		beginning++;
+	}
+	if (lane->waiting && next_ms) {
+		os_timer_set(&lane->timer, next_ms - now_ms);
+	}
+}
+
+void lane_run(struct lane *lane)
+{
+	if (lane->deliverer->stopping || lane->retired) {
+		struct list *link, *next;
+
+		lane->users++;
+		for (link = lane->connections.next; link != &lane->connections; link = next) {
+			next = link->next;
+			connection_quit(CONTAINER_OF(link, struct connection, link));
+		}
+		lane->users--;
+	} else if (lane->kind == LANE_LOCAL) {
+		local_run(lane);
+	} else if (lane->waiting && !lane->draining) {
+		feed_idle(lane);
+		open_more(lane);
+	}
+	lane_free_if_unused(lane);
+}
+
+static void on_timer(void *context)
+{
+	struct lane *lane = context;
+
+	if (lane->draining) {
+		drain(lane);
+	}
+	lane_kick(lane);
+}
