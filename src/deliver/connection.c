@@ -225,8 +225,8 @@ static void connect_way(struct connection *connection)
 
 void connection_try_next(struct connection *connection)
 {
-	struct way *way = connection->tries++ < CONNECTION_WAYS_TRIED_MAX ? choose_way(connection)
-									  : NULL;
+	struct way *way =
+		connection->tries++ < CONNECTION_WAYS_TRIED_MAX ? choose_way(connection) : NULL;
 
 	if (!way) {
 		connection_failed(connection);
@@ -323,8 +323,8 @@ static void start_tls(struct connection *connection)
 	const struct smarthost *smarthost = connection->lane->smarthost;
 	struct stream_client_wish wish = {
 		.server_name = buffer_view(&connection->host),
-		.must_verify = smarthost && (smarthost->tls == ROUTE_TLS_VERIFIED ||
-					     smarthost->username.len),
+		.must_verify = smarthost &&
+			       (smarthost->tls == ROUTE_TLS_VERIFIED || smarthost->username.len),
 	};
 	enum error error = flush(connection);
 
@@ -343,8 +343,8 @@ static void start_tls(struct connection *connection)
 
 static bool give_body(struct connection *connection)
 {
-	struct delivery *delivery = CONTAINER_OF(connection->client.current, struct delivery,
-						 transaction);
+	struct delivery *delivery =
+		CONTAINER_OF(connection->client.current, struct delivery, transaction);
 	struct view chunk;
 
 	if (delivery->state == DELIVERY_BROKEN) {
@@ -391,8 +391,7 @@ static bool step(struct connection *connection, struct view *input)
 
 	switch (smtp_client_step(&connection->client, input, now_of(connection), &event)) {
 	case SMTP_CLIENT_STEP_EVENT: return connection_event(connection, &event);
-	case SMTP_CLIENT_STEP_BODY:
-		return give_body(connection) || send_output(connection, *input);
+	case SMTP_CLIENT_STEP_BODY: return give_body(connection) || send_output(connection, *input);
 	case SMTP_CLIENT_STEP_TLS: start_tls(connection); return false;
 	case SMTP_CLIENT_STEP_INPUT: return send_output(connection, *input);
 	case SMTP_CLIENT_STEP_CLOSE: break;
@@ -508,10 +507,10 @@ static void tls_failed(struct connection *connection)
 		connect_way(connection);
 		return;
 	}
-	connection_way_failed(connection,
-			      &(struct trouble){ .class = RETRY_TLS,
-						 .status = "4.7.5",
-						 .reason = view_from_text(why ? why : "TLS failed") });
+	connection_way_failed(connection, &(struct trouble){ .class = RETRY_TLS,
+							     .status = "4.7.5",
+							     .reason = view_from_text(
+								     why ? why : "TLS failed") });
 }
 
 static void handshake(struct connection *connection)

@@ -27,18 +27,18 @@ struct connection {
 	struct os_timer timer;
 	struct smtp_client client;
 	struct smtp_client_settings settings;
-	struct buffer pending;     // input that is no whole line yet
-	struct delivery *opening;  // its record is being read
-	unsigned in_machine;       // deliveries handed to it and not done
-	struct os_address address; // of the way that is tried or was taken
-	struct buffer host;        // and its name
+	struct buffer pending;              // input that is no whole line yet
+	struct delivery *opening;           // its record is being read
+	unsigned in_machine;                // deliveries handed to it and not done
+	struct os_address address;          // of the way that is tried or was taken
+	struct buffer host;                 // and its name
 	uint64_t tried[LANE_WAYS_MAX / 64]; // bits of ways
 	unsigned tries;
 	unsigned messages; // handed to the machine
 	unsigned completed;
 	bool ready, idle, plain_only, running;
-	uint8_t phase; // enum connection_phase
-	struct buffer relay; // "mx.example.org[192.0.2.1]:25"
+	uint8_t phase;        // enum connection_phase
+	struct buffer relay;  // "mx.example.org[192.0.2.1]:25"
 	struct buffer reason; // of the last way that failed
 	struct trouble trouble;
 };

@@ -126,9 +126,8 @@ static enum error open_all(struct deliverer *deliverer, const struct deliverer_p
 					 &deliverer->store);
 	}
 	if (error == OK) {
-		spool_id_source_init(
-			&deliverer->ids, DELIVERER_NODE,
-			spool_writer_last_id(spool_store_writer(deliverer->store)));
+		spool_id_source_init(&deliverer->ids, DELIVERER_NODE,
+				     spool_writer_last_id(spool_store_writer(deliverer->store)));
 		error = lane_get(deliverer, LANE_LOCAL, VIEW("local"), VIEW("local"), NULL,
 				 &deliverer->local);
 	}
@@ -138,9 +137,9 @@ static enum error open_all(struct deliverer *deliverer, const struct deliverer_p
 enum error deliverer_new(const struct deliverer_parts *parts, struct deliverer **ret_deliverer)
 {
 	struct deliverer *deliverer = calloc(1, sizeof *deliverer);
-	struct list *lists[] = { &deliverer->entries, &deliverer->asking, &deliverer->to_ask,
+	struct list *lists[] = { &deliverer->entries,   &deliverer->asking, &deliverer->to_ask,
 				 &deliverer->all_lanes, &deliverer->kicked, &deliverer->starved,
-				 &deliverer->gone, &deliverer->locals };
+				 &deliverer->gone,      &deliverer->locals };
 	enum error error;
 
 	if (!deliverer) {
@@ -153,8 +152,7 @@ enum error deliverer_new(const struct deliverer_parts *parts, struct deliverer *
 	for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
 		list_init(lists[i]);
 	}
-	deliverer->destinations =
-		table_with_max(os_random_hash_key(), DELIVERER_DESTINATIONS_MAX);
+	deliverer->destinations = table_with_max(os_random_hash_key(), DELIVERER_DESTINATIONS_MAX);
 	deliverer->lanes = table_with_max(os_random_hash_key(), DELIVERER_LANES_MAX);
 	os_timer_init(&deliverer->follow_timer, parts->loop, follow, deliverer);
 	os_timer_init(&deliverer->queue_timer, parts->loop, queue_timer, deliverer);
@@ -280,8 +278,7 @@ void deliverer_stop(struct deliverer *deliverer, void (*stopped)(void *context),
 		lane_kick(CONTAINER_OF(link, struct lane, link));
 	}
 	os_timer_init(&deliverer->stop_timer, deliverer->loop, stop_now, deliverer);
-	os_timer_set(&deliverer->stop_timer,
-		     deliverer->counters.in_hand ? DELIVERER_STOP_MS : 0);
+	os_timer_set(&deliverer->stop_timer, deliverer->counters.in_hand ? DELIVERER_STOP_MS : 0);
 }
 
 struct deliverer_counters deliverer_counters(const struct deliverer *deliverer)

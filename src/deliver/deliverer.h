@@ -15,8 +15,8 @@ struct deliverer;
 struct deliverer_parts {
 	struct os_loop *loop;
 	struct facts_client *facts;
-	int spool_dir, mail_dir;             // stay the caller's, longer than the deliverer
-	struct spool_store_settings store;   // pages, sizes
+	int spool_dir, mail_dir;               // stay the caller's, longer than the deliverer
+	struct spool_store_settings store;     // pages, sizes
 	struct deliver_generation *generation; // counted again
 };
 

@@ -9,11 +9,11 @@
 enum {
 	DELIVERER_POOL_THREADS = 8,
 	DELIVERER_POOL_JOBS_MAX = 4096,
-	DELIVERER_FOLLOW_TURN = 512,  // messages taken in one turn of the loop
-	DELIVERER_ROUTE_TURN = 1000,  // messages routed in one turn
+	DELIVERER_FOLLOW_TURN = 512, // messages taken in one turn of the loop
+	DELIVERER_ROUTE_TURN = 1000, // messages routed in one turn
 	DELIVERER_LANES_MAX = 100000,
 	DELIVERER_DESTINATIONS_MAX = 200000,
-	DELIVERER_ASKING_MAX = 1000,  // questions to facts at once
+	DELIVERER_ASKING_MAX = 1000, // questions to facts at once
 	DELIVERER_SCRATCH_BYTES = 256 * 1024,
 	DELIVERER_NODE = 0, // of queue ids: family 0
 };

@@ -51,8 +51,7 @@ static bool fill(struct delivery *delivery, struct recipient *first)
 	struct entry *entry = first->entry;
 	uint32_t count = count_recipients(first, delivery->lane);
 
-	delivery->attempts =
-		arena_alloc_array(&delivery->arena, count, sizeof *delivery->attempts);
+	delivery->attempts = arena_alloc_array(&delivery->arena, count, sizeof *delivery->attempts);
 	delivery->transaction.recipients = arena_alloc_array(
 		&delivery->arena, count, sizeof *delivery->transaction.recipients);
 	if (!delivery->attempts || !delivery->transaction.recipients) {
@@ -230,9 +229,9 @@ static void chunk_work(struct os_job *job)
 
 	buffer_clear(&delivery->chunk);
 	room = buffer_reserve(&delivery->chunk, len ? len : 1);
-	delivery->error = room ? spool_source_read_body(&delivery->source, delivery->offset, room,
-							len)
-			       : ERROR_NO_MEMORY;
+	delivery->error =
+		room ? spool_source_read_body(&delivery->source, delivery->offset, room, len)
+		     : ERROR_NO_MEMORY;
 	delivery->chunk.len = len;
 }
 

@@ -37,8 +37,8 @@ struct delivery {
 	struct buffer record;
 	struct arena arena;
 	struct spool_envelope envelope;
-	struct view body;  // of a small message
-	uint64_t offset;   // of what comes next
+	struct view body;    // of a small message
+	uint64_t offset;     // of what comes next
 	struct buffer chunk; // read ahead from a large body
 	bool chunk_ready, reading;
 	enum error error;

@@ -198,9 +198,7 @@ static void add_host(struct lane *lane, const struct facts_host *host, uint16_t 
 				continue;
 			}
 			switch (mx_address_decide(&ip, NULL, 0, allow)) {
-			case MX_ADDRESS_USABLE:
-				add_way(lane, address, port, name);
-				break;
+			case MX_ADDRESS_USABLE: add_way(lane, address, port, name); break;
 			case MX_ADDRESS_OURS: tally->ours++; break;
 			case MX_ADDRESS_PRIVATE:
 			case MX_ADDRESS_NONSENSE: tally->refused++; break;
@@ -211,14 +209,14 @@ static void add_host(struct lane *lane, const struct facts_host *host, uint16_t 
 
 static void add_smarthost(struct lane *lane, const struct facts_answer *answer)
 {
-	struct port_list ports = lane->smarthost->ports.count ? lane->smarthost->ports
-							      : port_list_default();
+	struct port_list ports =
+		lane->smarthost->ports.count ? lane->smarthost->ports : port_list_default();
 
 	for (unsigned i = 0; i < ports.count; i++) {
 		for (unsigned h = 0; h < answer->host_count; h++) {
 			for (unsigned a = 0; a < answer->hosts[h].address_count; a++) {
-				add_way(lane, &answer->hosts[h].addresses[a],
-					ports.ports[i], lane->smarthost->host);
+				add_way(lane, &answer->hosts[h].addresses[a], ports.ports[i],
+					lane->smarthost->host);
 			}
 		}
 	}
@@ -272,8 +270,8 @@ static struct mx_hosts decide_hosts(const struct destination *destination,
 	};
 
 	for (unsigned i = 0; !answer->implicit && i < answer->host_count; i++) {
-		records[facts.record_count++] = (struct mx_record){ answer->hosts[i].preference,
-								    answer->hosts[i].name };
+		records[facts.record_count++] =
+			(struct mx_record){ answer->hosts[i].preference, answer->hosts[i].name };
 	}
 	return mx_decide(&facts);
 }
@@ -403,7 +401,9 @@ static void take_answer(struct destination *destination, const struct facts_answ
 	struct trouble trouble = trouble_of(answer);
 	uint64_t keep_ms = answer->ttl_s * 1000ull;
 
-	keep_ms = keep_ms < KEEP_MIN_MS ? KEEP_MIN_MS : keep_ms > KEEP_MAX_MS ? KEEP_MAX_MS : keep_ms;
+	keep_ms = keep_ms < KEEP_MIN_MS   ? KEEP_MIN_MS
+		  : keep_ms > KEEP_MAX_MS ? KEEP_MAX_MS
+					  : keep_ms;
 	leave_lane(destination);
 	if (answer->result == FACTS_FOUND && !answer->null_mx &&
 	    find_lane(destination, answer, &trouble)) {
@@ -434,10 +434,9 @@ static bool answer_literal(struct destination *destination)
 	struct view text = destination->domain;
 	struct ip_address ip;
 	struct facts_address address = { 0 };
-	struct facts_host host = { .name = text,
-				   .result = FACTS_FOUND,
-				   .address_count = 1,
-				   .addresses = &address };
+	struct facts_host host = {
+		.name = text, .result = FACTS_FOUND, .address_count = 1, .addresses = &address
+	};
 	struct facts_answer answer = { .kind = FACTS_ADDRESSES,
 				       .result = FACTS_FOUND,
 				       .implicit = true,

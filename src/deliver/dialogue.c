@@ -40,11 +40,11 @@ static void hand_over(struct connection *connection)
 
 	connection->opening = NULL;
 	if (delivery->state == DELIVERY_BROKEN) {
-		delivery_tell_all(delivery,
-				  &(struct trouble){ .class = RETRY_LOCAL,
-						     .status = "4.3.0",
-						     .reason = view_from_text(
-							     error_text(delivery->error)) });
+		delivery_tell_all(
+			delivery,
+			&(struct trouble){ .class = RETRY_LOCAL,
+					   .status = "4.3.0",
+					   .reason = view_from_text(error_text(delivery->error)) });
 		delivery_done(delivery, (struct view){ 0 });
 		return;
 	}

@@ -50,7 +50,7 @@ struct entry {
 	uint16_t reverse_path_len, login_len;
 	bool reporting; // a report is being submitted: nothing else may be noted
 	bool warn_due;
-	bool urgent; // flushed by the operator
+	bool urgent;                   // flushed by the operator
 	struct recipient recipients[]; // then the texts
 };
 

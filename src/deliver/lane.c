@@ -278,12 +278,12 @@ void lane_failed(struct lane *lane, const struct trouble *trouble, enum site_eve
 		memcpy(lane->trouble_text, text.data, text.len);
 	}
 	lane->trouble = *trouble;
-	lane->trouble.reason = view_of(lane->trouble_text, trouble->reason.len < text.len
-								   ? trouble->reason.len
-								   : text.len);
+	lane->trouble.reason =
+		view_of(lane->trouble_text,
+			trouble->reason.len < text.len ? trouble->reason.len : text.len);
 	lane->trouble.reason = view_first(lane->trouble.reason, sizeof lane->trouble_text / 2);
-	lane->trouble.relay = view_from(view_of(lane->trouble_text, text.len),
-					lane->trouble.reason.len);
+	lane->trouble.relay =
+		view_from(view_of(lane->trouble_text, text.len), lane->trouble.reason.len);
 	buffer_done(&text);
 	if (site_next_ms(&lane->site, deliverer_now_ms(lane->deliverer)) ||
 	    trouble->class == RETRY_LOGIN || trouble->class == RETRY_TLS) {

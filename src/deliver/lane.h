@@ -40,14 +40,14 @@ struct way {
 struct trouble {
 	enum retry_class class;
 	bool permanent, expired;
-	char status[16];  // "4.4.1"
+	char status[16];   // "4.4.1"
 	struct view relay; // name of the host, may be empty
 	struct view reason;
 };
 
 struct lane {
-	struct list link;    // in deliverer->lanes
-	struct list kicked;  // in deliverer->kicked or ->starved
+	struct list link;   // in deliverer->lanes
+	struct list kicked; // in deliverer->kicked or ->starved
 	struct deliverer *deliverer;
 	struct deliver_generation *generation;
 	enum lane_kind kind;
@@ -56,13 +56,13 @@ struct lane {
 	struct site site;
 	struct table sender_table;
 	struct list senders;
-	uint64_t waiting;       // recipients
+	uint64_t waiting;        // recipients
 	struct list connections; // struct connection
 	unsigned local_jobs;
 	struct arena arena; // of the ways' host names
 	struct way *ways;   // the arena's
 	unsigned way_count, way_capacity;
-	unsigned users; // destinations that lead here
+	unsigned users;        // destinations that lead here
 	struct os_timer timer; // end of a back-off, or more to drain
 	bool retired;          // of an earlier configuration
 	bool draining;         // all that waits is deferred, for this:
@@ -74,7 +74,7 @@ struct lane {
 enum error lane_get(struct deliverer *deliverer, enum lane_kind kind, struct view key,
 		    struct view name, const struct smarthost *smarthost,
 		    struct lane **ret_lane) must_check;
-void lane_free(struct lane *lane); // with what waits in it taken out, and its connections ended
+void lane_free(struct lane *lane);   // with what waits in it taken out, and its connections ended
 void lane_retire(struct lane *lane); // its recipients are to be routed anew
 void lane_free_if_unused(struct lane *lane);
 
@@ -84,7 +84,7 @@ void lane_add_way(struct lane *lane, const struct os_address *address, struct vi
 void lane_way_failed(struct lane *lane, const struct os_address *address);
 
 enum error lane_add(struct lane *lane, struct recipient *recipient) must_check;
-void lane_forget(struct recipient *recipient); // it waits no more
+void lane_forget(struct recipient *recipient);  // it waits no more
 struct recipient *lane_take(struct lane *lane); // whose turn it is; NULL: none waits
 
 void lane_kick(struct lane *lane); // to be looked at before the loop sleeps

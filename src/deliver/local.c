@@ -58,7 +58,9 @@ static enum error file_copy(struct delivery *delivery, struct arena *arena,
 	struct copy copy = { .delivery = delivery };
 	struct buffer front = buffer_with_max(FRONT_MAX), unique = buffer_with_max(128);
 	struct address named;
-	struct maildir_message message = { .mailbox = &named, .chunk = next_chunk, .context = &copy };
+	struct maildir_message message = { .mailbox = &named,
+					   .chunk = next_chunk,
+					   .context = &copy };
 	enum error error;
 
 	// The case-folded form names the folder: one mailbox has one.
@@ -149,9 +151,10 @@ static void on_opened(void *context)
 			return;
 		}
 	}
-	delivery_tell_all(delivery, &(struct trouble){ .class = RETRY_LOCAL,
-						       .status = "4.3.0",
-						       .reason = view_from_text(error_text(error)) });
+	delivery_tell_all(delivery,
+			  &(struct trouble){ .class = RETRY_LOCAL,
+					     .status = "4.3.0",
+					     .reason = view_from_text(error_text(error)) });
 	finish(delivery);
 }
 

@@ -141,8 +141,8 @@ static enum error write_chunk(int file, uint64_t *offset, struct outgoing *outgo
 
 static enum error write_message(int file, const struct maildir_message *message)
 {
-	struct buffer out = buffer_with_max(2 * FEED_BYTES + 2 * OUTGOING_SLACK +
-					    message->edits.front.len * 2);
+	struct buffer out =
+		buffer_with_max(2 * FEED_BYTES + 2 * OUTGOING_SLACK + message->edits.front.len * 2);
 	struct outgoing outgoing;
 	struct view chunk;
 	uint64_t offset = 0;

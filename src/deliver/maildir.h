@@ -22,9 +22,9 @@ enum error maildir_name(struct view text, char ret_name[MAILDIR_NAME_MAX + 1]) m
 typedef enum error maildir_chunk_fn(void *context, struct view *ret_chunk);
 
 struct maildir_message {
-	struct view unique;          // names the file; letters, digits and dots
+	struct view unique;            // names the file; letters, digits and dots
 	const struct address *mailbox; // canonical
-	struct outgoing_edits edits; // fields in front, and those to leave out
+	struct outgoing_edits edits;   // fields in front, and those to leave out
 	maildir_chunk_fn *chunk;
 	void *context;
 };

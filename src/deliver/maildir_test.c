@@ -137,9 +137,9 @@ static void a_message_lies_in_new_with_lf_line_ends(void **state)
 
 	(void)state;
 	world_open(&world);
-	assert_int_equal(file(&world, "alice@example.org", "1.a", "Return-Path: <s@x.example>\r\n",
-			      chunks),
-			 OK);
+	assert_int_equal(
+		file(&world, "alice@example.org", "1.a", "Return-Path: <s@x.example>\r\n", chunks),
+		OK);
 	assert_file(&world, "example.org/alice/Maildir/new/1.a",
 		    "Return-Path: <s@x.example>\nA: b\n\n.dot\nlast\n");
 	world_done(&world);

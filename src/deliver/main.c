@@ -127,8 +127,8 @@ static void attach_receive(struct deliver *deliver)
 	fd = supervision_take(&deliver->supervision, HANDLE_WAKE, handle->number);
 	os_channel_free(deliver->receive);
 	deliver->receive = NULL;
-	if (fd >= 0 && os_channel_new(deliver->loop, fd, WAKE_QUEUE_MAX, on_wake,
-				      on_receive_closed, deliver, &deliver->receive) != OK) {
+	if (fd >= 0 && os_channel_new(deliver->loop, fd, WAKE_QUEUE_MAX, on_wake, on_receive_closed,
+				      deliver, &deliver->receive) != OK) {
 		LOG(LOG_ERROR, "receive_lost", LOG_TEXT("reason", VIEW("no channel")));
 	}
 	// What was committed while nobody could tell us.
@@ -216,15 +216,15 @@ static void on_command(void *context, uint32_t id, struct view payload)
 	if (control_request_decode(payload, &arena, &request) == OK) {
 		status = deliverer_command(deliver->deliverer, &request, &answer, &words);
 	}
-	for (rest = buffer_view(&answer); rest.len; rest = view_from(rest, CONTROL_PART_BYTES_MAX)) {
-		send_part(deliver, id,
-			  &(struct control_part){
-				  .text = view_first(rest, CONTROL_PART_BYTES_MAX) });
+	for (rest = buffer_view(&answer); rest.len;
+	     rest = view_from(rest, CONTROL_PART_BYTES_MAX)) {
+		send_part(
+			deliver, id,
+			&(struct control_part){ .text = view_first(rest, CONTROL_PART_BYTES_MAX) });
 	}
 	send_part(deliver, id,
-		  &(struct control_part){ .end = true,
-					  .status = (uint8_t)status,
-					  .text = buffer_view(&words) });
+		  &(struct control_part){
+			  .end = true, .status = (uint8_t)status, .text = buffer_view(&words) });
 	arena_done(&arena);
 	buffer_done(&answer);
 	buffer_done(&words);

@@ -12,8 +12,7 @@ enum { FAILURE_TEXT_MAX = 600 };
 
 // ---- the log
 
-static void log_attempt(const struct entry *entry, const struct attempt *attempt,
-			struct view relay)
+static void log_attempt(const struct entry *entry, const struct attempt *attempt, struct view relay)
 {
 	static const struct {
 		const char *event;
@@ -153,8 +152,7 @@ static void note(struct entry *entry, const struct spool_outcome *outcomes, uint
 		    LOG_TEXT("reason", view_from_text(error_text(error))));
 		for (uint32_t i = 0; i < count; i++) { // never again in this life
 			if (outcomes[i].state.status != SPOOL_PENDING) {
-				entry->recipients[outcomes[i].recipient].place =
-					RECIPIENT_IN_HAND;
+				entry->recipients[outcomes[i].recipient].place = RECIPIENT_IN_HAND;
 			}
 		}
 	}

@@ -4,7 +4,7 @@
 #include "os/clock.h"
 
 enum {
-	LOOK_AGAIN_MS = 1000,      // while the journal cannot be written
+	LOOK_AGAIN_MS = 1000, // while the journal cannot be written
 	REPORT_AGAIN_MS = 60 * 1000,
 	QUEUE_TIMER_MAX_MS = 3600 * 1000, // clocks step
 };
@@ -17,8 +17,7 @@ static bool is_waiting(const struct recipient *recipient)
 
 static uint64_t due_of(const struct recipient *recipient)
 {
-	return recipient->entry->urgent ? 0
-					: recipient_state(recipient)->next_attempt_s * 1000ull;
+	return recipient->entry->urgent ? 0 : recipient_state(recipient)->next_attempt_s * 1000ull;
 }
 
 void queue_remove(struct entry *entry)

@@ -199,8 +199,7 @@ static void write_report(struct sending *sending, struct view original, const ch
 		.original = original,
 		.unix_ms = (int64_t)os_clock_wall_ms(),
 		.arrival_unix_ms = (int64_t)entry->arrival_ms,
-		.retry_until_unix_ms =
-			(int64_t)(entry->arrival_ms + config->queue.retry.expire_ms),
+		.retry_until_unix_ms = (int64_t)(entry->arrival_ms + config->queue.retry.expire_ms),
 		.recipients = sending->told,
 		.recipient_count = sending->count,
 	};
@@ -225,7 +224,8 @@ static enum error submit(struct sending *sending, const struct spool_change *cha
 	if (!resolve_sender(entry, &sending->arena, &to, &count)) {
 		return ERROR_NOT_FOUND;
 	}
-	envelope.recipients = arena_alloc_array(&sending->arena, count, sizeof *envelope.recipients);
+	envelope.recipients =
+		arena_alloc_array(&sending->arena, count, sizeof *envelope.recipients);
 	if (!envelope.recipients) {
 		return ERROR_NO_MEMORY;
 	}
@@ -320,9 +320,8 @@ bool report_delay(struct entry *entry)
 		return false;
 	}
 	sending->is_warning = true;
-	for (uint32_t i = 0; i < entry->message->recipient_count &&
-			     sending->count < REPORT_RECIPIENTS_MAX;
-	     i++) {
+	for (uint32_t i = 0;
+	     i < entry->message->recipient_count && sending->count < REPORT_RECIPIENTS_MAX; i++) {
 		if (entry->message->recipients[i].status == SPOOL_PENDING &&
 		    entry->message->recipients[i].attempts) {
 			sending->told[sending->count++] = (struct report_recipient){

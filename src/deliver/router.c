@@ -27,8 +27,8 @@ static struct route_choice choose(const struct recipient *recipient, struct aren
 		    ADDRESS_OK) {
 			reverse_path = (struct address){ 0 };
 		}
-		if (entry->login_len && address_parse(arena, entry_login(entry), PARSE, &login) ==
-						ADDRESS_OK) {
+		if (entry->login_len &&
+		    address_parse(arena, entry_login(entry), PARSE, &login) == ADDRESS_OK) {
 			facts.login = &login;
 		}
 	}
@@ -40,9 +40,10 @@ static void send_local(struct recipient *recipient, const struct address *addres
 	struct deliverer *deliverer = recipient->entry->deliverer;
 
 	if (!directory_has_account(&deliverer->directory, address)) {
-		outcome_trouble(recipient, &(struct trouble){ .permanent = true,
-							      .status = "5.1.1",
-							      .reason = VIEW("no such recipient here") });
+		outcome_trouble(recipient,
+				&(struct trouble){ .permanent = true,
+						   .status = "5.1.1",
+						   .reason = VIEW("no such recipient here") });
 	} else if (lane_add(deliverer->local, recipient) != OK) {
 		outcome_trouble(recipient, &(struct trouble){ .class = RETRY_LOCAL,
 							      .status = "4.3.0",
