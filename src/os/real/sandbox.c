@@ -153,6 +153,7 @@ enum error os_sandbox_enter(const struct os_sandbox *sandbox, struct buffer *war
 	if (!is_single_threaded()) {
 		return ERROR_BUSY;
 	}
+	umask(0); // every file is made with the mode that it is to have
 	prctl(PR_GET_PDEATHSIG, &death_signal);
 	error = set_limits(sandbox, warnings);
 	if (error == OK) {
