@@ -21,10 +21,10 @@ static struct handle *find(const struct supervision *supervision, enum handle_ki
 	return NULL;
 }
 
-static void forget(struct supervision *supervision, struct handle *handle)
+// Their places are kept until sweep, so that a walk over the handles may take some.
+static void forget(struct handle *handle)
 {
-	os_socket_close(handle->fd);
-	*handle = supervision->handles[--supervision->count];
+	handle->kind = 0;
 }
 
 static enum error put(struct supervision *supervision, struct handle handle)
@@ -32,7 +32,7 @@ static enum error put(struct supervision *supervision, struct handle handle)
 	struct handle *old = find(supervision, handle.kind, handle.number);
 
 	if (old) {
-		forget(supervision, old);
+		forget(old);
 	}
 	if (handle.fd < 0) {
 		return OK;
@@ -60,18 +60,30 @@ static enum error take_handle(struct supervision *supervision, struct os_message
 
 	handle.number = wire_u32(&reader);
 	handle.fd = message->fd_count ? message->fds[0] : -1;
-	if (wire_finished(&reader) && handle.kind < HANDLE_KIND_COUNT && message->fd_count <= 1) {
+	if (wire_finished(&reader) && handle.kind > 0 && handle.kind < HANDLE_KIND_COUNT &&
+	    message->fd_count <= 1) {
 		error = put(supervision, handle);
 	}
 	close_all(message, error == OK ? 1 : 0);
 	return error;
 }
 
-static void age(struct supervision *supervision)
+// The process has what came with the latest BEGIN: closes what that replaced.
+static void sweep(struct supervision *supervision)
 {
+	unsigned kept = 0;
+
 	for (unsigned i = 0; i < supervision->count; i++) {
-		supervision->handles[i].fresh = false;
+		struct handle *handle = &supervision->handles[i];
+
+		if (handle->kind == 0) {
+			os_socket_close(handle->fd);
+			continue;
+		}
+		handle->fresh = false;
+		supervision->handles[kept++] = *handle;
 	}
+	supervision->count = kept;
 }
 
 enum error supervision_receive_first(struct supervision *supervision)
@@ -127,7 +139,7 @@ static void on_message(void *context, struct os_message *message)
 	switch (message->type) {
 	case SUPERVISION_BEGIN:
 		calls->changed(supervision->context);
-		age(supervision);
+		sweep(supervision);
 		break;
 	case SUPERVISION_STOP: calls->stop(supervision->context); break;
 	case SUPERVISION_COMMAND:
@@ -145,7 +157,7 @@ static void on_message(void *context, struct os_message *message)
 enum error supervision_attach(struct supervision *supervision, struct os_loop *loop,
 			      const struct supervision_calls *calls, void *context)
 {
-	age(supervision);
+	sweep(supervision);
 	supervision->calls = calls;
 	supervision->context = context;
 	return os_channel_new(loop, SUPERVISION_FD, CHANNEL_QUEUE_MAX, on_message, on_closed,
@@ -176,7 +188,8 @@ int supervision_take(struct supervision *supervision, enum handle_kind kind, uin
 
 	if (handle) {
 		fd = handle->fd;
-		*handle = supervision->handles[--supervision->count];
+		handle->fd = -1;
+		forget(handle);
 	}
 	return fd;
 }

@@ -5,7 +5,8 @@
 // of handles ends with SUPERVISION_BEGIN; then the child has all that it needs, shuts its door and
 // answers READY or FAILED. A reload, or another process started anew, is the same again: the
 // handles that changed, then BEGIN. A handle replaces the earlier one of the same kind and number;
-// one without a descriptor takes it away.
+// one without a descriptor takes it away. What was replaced is closed only when the process has
+// changed over, so that nobody finds its number in use for something else.
 //
 // The child's half is a set of handles (struct supervision); the supervisor's half is the senders
 // below. One owner, the loop's thread.
@@ -51,11 +52,11 @@ enum handle_kind {
 };
 
 enum {
-	SUPERVISION_HANDLES_MAX = 1024, // in one process
+	SUPERVISION_HANDLES_MAX = 8192, // in one process, replaced ones included
 };
 
 struct handle {
-	enum handle_kind kind;
+	enum handle_kind kind; // 0: taken or replaced, and swept away soon
 	uint32_t number;
 	int fd;
 	bool fresh; // came with the latest BEGIN

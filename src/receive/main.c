@@ -225,14 +225,17 @@ static void on_committed(void *context)
 static void on_changed(void *context)
 {
 	struct receive *receive = context;
+	const struct supervision *supervision = &receive->supervision;
 	struct buffer problem = buffer_with_max(STATUS_BYTES_MAX);
-	enum error error;
+	enum error error = OK;
 
 	attach_keeper(receive);
 	attach_deliver(receive);
-	error = load_directory(receive);
-	if (error == OK && supervision_is_fresh(&receive->supervision, HANDLE_CONFIG)) {
+	if (supervision_is_fresh(supervision, HANDLE_CONFIG)) {
 		error = configure(receive, &problem);
+	}
+	if (error == OK && supervision_is_fresh(supervision, HANDLE_DIRECTORY)) {
+		error = load_directory(receive);
 	}
 	if (error != OK) {
 		LOG(LOG_ERROR, "reload_failed",

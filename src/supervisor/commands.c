@@ -7,6 +7,8 @@
 #include "os/log.h"
 #include "supervisor/supervisor_private.h"
 
+enum { REQUEST_IDS = UINT32_MAX / CHILD_COUNT };
+
 struct request {
 	struct list link;
 	struct supervisor *supervisor;
@@ -150,7 +152,7 @@ static void answer_status(struct request *request)
 	add_ports(&out, supervisor->material);
 	add_processes(&out, crew);
 	for (int i = 0; i < CHILD_COUNT; i++) {
-		if (request->answers[i].len) {
+		if (request->answers[i].len && buffer_error(&request->answers[i]) == OK) {
 			buffer_printf(&out, "\"%s\":", child_name_text((enum child_name)i));
 			buffer_add(&out, buffer_view(&request->answers[i]));
 			buffer_add_byte(&out, ',');
@@ -195,7 +197,7 @@ static struct request *request_new(struct supervisor *supervisor, uint32_t keepe
 		return NULL;
 	}
 	request->supervisor = supervisor;
-	request->id = ++supervisor->request_id;
+	request->id = ++supervisor->request_id % REQUEST_IDS;
 	request->keeper_id = keeper_id;
 	request->command = command;
 	for (int i = 0; i < CHILD_COUNT; i++) {
@@ -269,6 +271,10 @@ void commands_child_gone(struct supervisor *supervisor, enum child_name name)
 {
 	struct list *link = supervisor->requests.next;
 
+	if (name == CHILD_KEEPER) { // it asked; nobody waits any more
+		commands_done(supervisor);
+		return;
+	}
 	while (link != &supervisor->requests) {
 		struct request *request = CONTAINER_OF(link, struct request, link);
 

@@ -82,16 +82,15 @@ static void begin(struct child *child)
 	}
 }
 
-static void hand_certificates(struct child *child)
+// had: how many it has now.
+static void hand_certificates(struct child *child, unsigned had)
 {
 	const struct material *material = child->crew->material;
 
-	for (unsigned i = 0; i < MATERIAL_CERTIFICATES_MAX; i++) {
-		if (i < material->certificate_count) {
-			hand(child, HANDLE_CERTIFICATE, i, material->certificates[i]);
-		} else if (i == material->certificate_count) {
-			hand(child, HANDLE_CERTIFICATE, i, -1); // one fewer than before, perhaps
-		}
+	for (unsigned i = 0; i < had || i < material->certificate_count; i++) {
+		bool is_there = i < material->certificate_count;
+
+		hand(child, HANDLE_CERTIFICATE, i, is_there ? material->certificates[i] : -1);
 	}
 }
 
@@ -122,7 +121,7 @@ static void hand_configuration(struct child *child, const struct material *old)
 	hand(child, HANDLE_LOG, 0, material->log);
 	hand(child, HANDLE_SYSLOG, 0, material->syslog);
 	if (child->name == CHILD_RECEIVE) {
-		hand_certificates(child);
+		hand_certificates(child, old ? old->certificate_count : 0);
 		hand_sockets(child, old);
 	}
 }
@@ -201,6 +200,9 @@ static void publish_directory(struct crew *crew, struct os_message *message)
 
 static void on_ready(struct child *child, struct view warnings)
 {
+	if (child->state != CHILD_STARTING) {
+		return;
+	}
 	child->state = CHILD_READY;
 	buffer_clear(&child->warnings);
 	buffer_add(&child->warnings, view_first(warnings, CREW_WORDS_MAX));
@@ -240,7 +242,8 @@ static void on_message(void *context, struct os_message *message)
 	}
 }
 
-// The end of the process itself is told by SIGCHLD.
+// The end of the process itself is told by SIGCHLD. One that stays without its channel is of no
+// use to anybody.
 static void on_closed(void *context, enum error reason)
 {
 	struct child *child = context;
@@ -248,6 +251,9 @@ static void on_closed(void *context, enum error reason)
 	(void)reason;
 	os_channel_free(child->channel);
 	child->channel = NULL;
+	if (!os_timer_is_set(&child->killer)) {
+		os_timer_set(&child->killer, CREW_LEAVE_MS);
+	}
 }
 
 // ---- start and end
@@ -271,16 +277,18 @@ static enum error start_process(struct child *child)
 	if (error != OK) {
 		return error;
 	}
-	error = os_process_start_self(
-		arguments, &(struct os_child_fd){ .fd = ends[1], .wanted = SUPERVISION_FD }, 1,
-		&child->pid);
-	os_socket_close(ends[1]);
+	error = os_channel_new(child->crew->loop, ends[0], CHANNEL_QUEUE_MAX, on_message, on_closed,
+			       child, &child->channel);
 	if (error == OK) {
-		error = os_channel_new(child->crew->loop, ends[0], CHANNEL_QUEUE_MAX, on_message,
-				       on_closed, child, &child->channel);
-	} else {
-		os_socket_close(ends[0]);
+		error = os_process_start_self(
+			arguments, &(struct os_child_fd){ .fd = ends[1], .wanted = SUPERVISION_FD },
+			1, &child->pid);
 	}
+	if (error != OK) {
+		os_channel_free(child->channel);
+		child->channel = NULL;
+	}
+	os_socket_close(ends[1]);
 	return error;
 }
 
@@ -486,7 +494,7 @@ void crew_renew_certificates(struct crew *crew)
 	struct child *receive = &crew->children[CHILD_RECEIVE];
 
 	hand(receive, HANDLE_CONFIG, 0, crew->material->configs[0]);
-	hand_certificates(receive);
+	hand_certificates(receive, crew->material->certificate_count);
 	begin(receive);
 }
 

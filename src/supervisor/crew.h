@@ -11,6 +11,7 @@ enum {
 	CREW_BACKOFF_MAX_MS = 30 * 1000,
 	CREW_STABLE_MS = 60 * 1000, // a process that ran so long starts again at once
 	CREW_STOP_MS = 30 * 1000,   // to finish what is in flight
+	CREW_LEAVE_MS = 5 * 1000,   // after its channel was closed
 	CREW_WORDS_MAX = 4096,      // of warnings or of a failure
 };
 

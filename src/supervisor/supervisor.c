@@ -94,9 +94,7 @@ static void on_signal(void *context, int number)
 	if (number == SIGCHLD) {
 		crew_reap(&supervisor->crew);
 	} else if (number == SIGHUP) {
-		enum error error = supervisor_reload(supervisor, &said);
-
-		supervisor->status = error == OK ? EX_OK : supervisor->status; // it is logged
+		(void)!supervisor_reload(supervisor, &said); // it is logged
 	} else {
 		supervisor_stop(supervisor);
 	}

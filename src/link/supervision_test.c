@@ -1,0 +1,241 @@
+// A child's set of handles, as the supervisor fills and changes it.
+#include "link/supervision.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/wire.h"
+#include "os/page.h"
+#include "os/socket.h"
+
+struct world {
+	struct supervision child;
+	struct os_loop *loop;
+	struct os_channel *supervisor;
+	unsigned changed, closed;
+	int config_before; // as it was when the child heard of the change
+	bool config_before_is_open;
+	bool config_is_fresh, certificate_is_fresh;
+};
+
+static void on_changed(void *context)
+{
+	struct world *world = context;
+
+	world->changed++;
+	world->config_is_fresh = supervision_is_fresh(&world->child, HANDLE_CONFIG);
+	world->certificate_is_fresh = supervision_is_fresh(&world->child, HANDLE_CERTIFICATE);
+	world->config_before_is_open = lseek(world->config_before, 0, SEEK_CUR) >= 0;
+	os_loop_stop(world->loop);
+}
+
+static void on_closed(void *context)
+{
+	struct world *world = context;
+
+	world->closed++;
+	os_loop_stop(world->loop);
+}
+
+static const struct supervision_calls calls = { .changed = on_changed, .closed = on_closed };
+
+static void on_message(void *context, struct os_message *message)
+{
+	(void)context;
+	(void)message;
+}
+
+static void on_end(void *context, enum error reason)
+{
+	(void)context;
+	(void)reason;
+}
+
+static int page_of(const char *text)
+{
+	int fd;
+
+	assert_int_equal(os_page_sealed("test", view_from_text(text), &fd), OK);
+	return fd;
+}
+
+static void give(struct world *world, enum handle_kind kind, uint32_t number, const char *text)
+{
+	int fd = text ? page_of(text) : -1;
+
+	assert_int_equal(supervision_send_handle(world->supervisor, kind, number, fd), OK);
+	os_page_close(fd);
+}
+
+static void begin(struct world *world)
+{
+	assert_int_equal(os_channel_send(world->supervisor, SUPERVISION_BEGIN, 0,
+					 (struct view){ 0 }, NULL, 0),
+			 OK);
+}
+
+static int set_up(void **state)
+{
+	struct world *world = calloc(1, sizeof *world);
+	int ends[2];
+
+	assert_int_equal(os_channel_pair(ends), OK);
+	if (ends[0] == SUPERVISION_FD) {
+		ends[0] = dup(SUPERVISION_FD);
+	}
+	if (ends[1] != SUPERVISION_FD) {
+		assert_int_equal(dup2(ends[1], SUPERVISION_FD), SUPERVISION_FD);
+		os_socket_close(ends[1]);
+	}
+	assert_int_equal(os_loop_new(&world->loop), OK);
+	assert_int_equal(os_channel_new(world->loop, ends[0], 100, on_message, on_end, world,
+					&world->supervisor),
+			 OK);
+	give(world, HANDLE_CONFIG, 0, "first");
+	give(world, HANDLE_CERTIFICATE, 0, "a");
+	give(world, HANDLE_CERTIFICATE, 1, "b");
+	give(world, HANDLE_CERTIFICATE, 2, "c");
+	begin(world);
+	assert_int_equal(supervision_receive_first(&world->child), OK);
+	assert_int_equal(supervision_attach(&world->child, world->loop, &calls, world), OK);
+	*state = world;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct world *world = *state;
+
+	supervision_done(&world->child);
+	os_channel_free(world->supervisor);
+	os_loop_free(world->loop);
+	free(world);
+	return 0;
+}
+
+static void has(struct world *world, enum handle_kind kind, uint32_t number, const char *text)
+{
+	struct view bytes;
+
+	assert_int_equal(supervision_map(&world->child, kind, number, &bytes), OK);
+	assert_view(bytes, text);
+	os_page_unmap((void *)(uintptr_t)bytes.data, bytes.len);
+}
+
+static void a_handle_replaces_and_one_without_descriptor_takes_away(void **state)
+{
+	struct world *world = *state;
+
+	has(world, HANDLE_CONFIG, 0, "first");
+	has(world, HANDLE_CERTIFICATE, 2, "c");
+	give(world, HANDLE_CONFIG, 0, "second");
+	give(world, HANDLE_CERTIFICATE, 1, NULL);
+	begin(world);
+	os_loop_run(world->loop);
+	assert_int_equal(world->changed, 1);
+	has(world, HANDLE_CONFIG, 0, "second");
+	has(world, HANDLE_CERTIFICATE, 0, "a");
+	has(world, HANDLE_CERTIFICATE, 2, "c");
+	assert_int_equal(supervision_get(&world->child, HANDLE_CERTIFICATE, 1), -1);
+}
+
+static void what_was_replaced_is_open_until_the_child_has_changed_over(void **state)
+{
+	struct world *world = *state;
+
+	world->config_before = supervision_get(&world->child, HANDLE_CONFIG, 0);
+	give(world, HANDLE_CONFIG, 0, "second");
+	begin(world);
+	os_loop_run(world->loop);
+	assert_true(world->config_before_is_open);
+	assert_int_equal(lseek(world->config_before, 0, SEEK_CUR), -1);
+}
+
+static void changes_again_and_again_leave_no_descriptors(void **state)
+{
+	struct world *world = *state;
+	int first, last;
+
+	for (int round = 0; round < 50; round++) {
+		give(world, HANDLE_CONFIG, 0, "again");
+		give(world, HANDLE_CERTIFICATE, 0, "again");
+		begin(world);
+		os_loop_run(world->loop);
+		last = page_of("probe");
+		os_page_close(last);
+		first = round == 0 ? last : first;
+	}
+	assert_true(last < first + 10);
+	assert_int_equal(world->child.count, 4);
+}
+
+static void handles_may_be_taken_on_a_walk(void **state)
+{
+	struct world *world = *state;
+	struct handle *handle;
+	unsigned position = 0, taken = 0;
+
+	while ((handle = supervision_next(&world->child, HANDLE_CERTIFICATE, &position))) {
+		uint32_t number = handle->number;
+		int fd = supervision_take(&world->child, HANDLE_CERTIFICATE, number);
+
+		assert_int_equal(number, taken);
+		assert_true(fd >= 0);
+		os_page_close(fd);
+		taken++;
+	}
+	assert_int_equal(taken, 3);
+	assert_int_equal(supervision_take(&world->child, HANDLE_CERTIFICATE, 1), -1);
+	has(world, HANDLE_CONFIG, 0, "first");
+}
+
+static void only_what_came_with_the_latest_begin_is_fresh(void **state)
+{
+	struct world *world = *state;
+
+	give(world, HANDLE_CERTIFICATE, 0, "new");
+	begin(world);
+	os_loop_run(world->loop);
+	assert_true(world->certificate_is_fresh);
+	assert_false(world->config_is_fresh);
+	give(world, HANDLE_CONFIG, 0, "new");
+	begin(world);
+	os_loop_run(world->loop);
+	assert_false(world->certificate_is_fresh);
+	assert_true(world->config_is_fresh);
+}
+
+static void nonsense_ends_the_child(void **state)
+{
+	static const uint8_t kinds[] = { 0, HANDLE_KIND_COUNT, 255 };
+	struct world *world = *state;
+
+	for (size_t i = 0; i < COUNT_OF(kinds); i++) {
+		give(world, (enum handle_kind)kinds[i], 0, "x");
+		os_loop_run(world->loop);
+		assert_int_equal(world->closed, i + 1);
+	}
+	assert_int_equal(
+		os_channel_send(world->supervisor, SUPERVISION_HANDLE, 0, VIEW("\1"), NULL, 0), OK);
+	os_loop_run(world->loop);
+	assert_int_equal(os_channel_send(world->supervisor, 999, 0, VIEW(""), NULL, 0), OK);
+	os_loop_run(world->loop);
+	assert_int_equal(world->closed, COUNT_OF(kinds) + 2);
+}
+
+#define TEST(fn_) cmocka_unit_test_setup_teardown(fn_, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(a_handle_replaces_and_one_without_descriptor_takes_away),
+		TEST(what_was_replaced_is_open_until_the_child_has_changed_over),
+		TEST(changes_again_and_again_leave_no_descriptors),
+		TEST(handles_may_be_taken_on_a_walk),
+		TEST(only_what_came_with_the_latest_begin_is_fresh),
+		TEST(nonsense_ends_the_child),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
