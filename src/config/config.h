@@ -155,6 +155,5 @@ struct config {
 	struct config_limits limits;
 	struct config_queue queue;
 	struct config_log log;
-	uint64_t threads; // loops that receive
 	CONFIG_LIST(struct view) include;
 };

@@ -180,10 +180,10 @@ static void the_disk_serves_files_and_folders(void **state)
 	path = arena_printf(&arena, "%s/a.yaml", folder);
 	part = arena_printf(&arena, "%s/b.part", folder);
 	write_file(path.data, VIEW("hostname: m.example\ninclude: '*.part'\n"));
-	write_file(part.data, VIEW("threads: 3\n"));
+	write_file(part.data, VIEW("limits: { errors: 3 }\n"));
 	assert_int_equal(config_load(files, path.data, &arena, &loaded), OK);
 	assert_non_null(loaded.config);
-	assert_int_equal(loaded.config->threads, 3);
+	assert_int_equal(loaded.config->limits.errors, 3);
 	assert_int_equal(remove(part.data), 0);
 	assert_int_equal(remove(path.data), 0);
 	assert_int_equal(remove(folder), 0);

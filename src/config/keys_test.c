@@ -146,7 +146,6 @@ static const struct key_case cases[] = {
 	ONE("log.to", "log: { to: syslog }", "syslog"),
 	ONE("log.format", "log: { format: json }", "json"),
 	ONE("log.level", "log: { level: debug }", "debug"),
-	ONE("threads", "threads: 7", "7"),
 	{ "include", "include: more.yaml\n", "include: more.yaml (a.yaml:2)", 1 },
 };
 

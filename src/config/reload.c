@@ -67,7 +67,6 @@ static void compare_fixed(const struct config *old, const struct config *new,
 	add_restart(difference, !view_equal(old->mail_dir, new->mail_dir), VIEW("mail_dir"));
 	add_restart(difference, old->queue.segment_size_bytes != new->queue.segment_size_bytes,
 		    VIEW("queue.segment_size"));
-	add_restart(difference, old->threads != new->threads, VIEW("threads"));
 }
 
 enum error config_compare(const struct config *old, const struct config *new, struct arena *arena,

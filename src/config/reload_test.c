@@ -33,7 +33,6 @@ static void says_what_changes_for_whom(void **state)
 		{ "", "outbound: { port: 26 }\n", "", "", "", CONFIG_DELIVER },
 		{ "", "aliases: { a@m.example: b@m.example }\n", "", "", "", CONFIG_KEEPER },
 		{ "", "queue: { hold: true }\n", "", "", "", CONFIG_RECEIVE | CONFIG_DELIVER },
-		{ "", "threads: 2\n", "", "", "threads ", CONFIG_RECEIVE },
 		{ "", "data_dir: /d\n", "", "", "data_dir spool_dir mail_dir ", CONFIG_ALL },
 		{ "", "queue: { segment_size: 32MiB }\n", "", "", "queue.segment_size ",
 		  CONFIG_RECEIVE | CONFIG_DELIVER },
