@@ -313,21 +313,29 @@ static int check_command(struct typed *typed)
 	return check_arguments(typed);
 }
 
-// --help and --version are commands in another spelling.
+// --help and --version are commands in another spelling: of "help user add --help" the words "user
+// add" stay.
 static int turn_into(struct typed *typed, const char *words)
 {
 	struct invocation *invocation = typed->invocation;
-	size_t kept = 0;
+	struct view first = plain(invocation, 0), second = plain(invocation, 1);
+	size_t count = 0;
 
-	for (size_t i = 0; i < invocation->argument_count; i++) {
-		if (invocation->arguments[i].name.len == 0 && kept < 2 &&
-		    strcmp(words, "help") == 0 &&
-		    !view_equal(invocation->arguments[i].value, VIEW("help"))) {
-			invocation->arguments[kept++] = invocation->arguments[i];
-		}
+	if (view_equal(first, VIEW("help")) && second.len) {
+		first = second;
+		second = plain(invocation, 2);
 	}
-	invocation->argument_count = kept;
 	invocation->command = command_find(view_from_text(words));
+	if (first.len && invocation->command->arguments_max) {
+		invocation->arguments[count++].value = first;
+	}
+	if (second.len && invocation->command->arguments_max) {
+		invocation->arguments[count++].value = second;
+	}
+	for (size_t i = 0; i < count; i++) {
+		invocation->arguments[i].name = (struct view){ 0 };
+	}
+	invocation->argument_count = count;
 	return EX_OK;
 }
 

@@ -8,14 +8,19 @@
 #include "cli/screen.h"
 #include "link/password.h"
 
-// Byte by byte and unbuffered, so that no copy of it stays behind in the C library.
-static int read_line(struct buffer *out)
+// Byte by byte and unbuffered, so that no copy of it stays behind in the C library. interrupt: the
+// byte that takes it all back; -1: none does.
+static int read_line(struct buffer *out, int interrupt)
 {
-	char byte = 0;
+	unsigned char byte = 0;
 	ssize_t got;
 
 	while ((got = read(STDIN_FILENO, &byte, 1)) == 1 && byte != '\n') {
-		buffer_add_byte(out, byte);
+		if (byte == interrupt) {
+			screen_say("\npacketboat: interrupted; nothing was changed\n");
+			return EX_NOINPUT;
+		}
+		buffer_add_byte(out, (char)byte);
 	}
 	if (got < 0) {
 		screen_say("packetboat: cannot read the password\n");
@@ -33,26 +38,28 @@ static int read_line(struct buffer *out)
 	return EX_OK;
 }
 
-static int ask(const char *question, struct view address, struct buffer *out)
+static int ask(const char *question, struct view address, struct buffer *out, int interrupt)
 {
 	struct buffer shown = buffer_with_max(SCREEN_BYTES_MAX);
 	int status;
 
 	screen_add_safe(&shown, address);
 	screen_say("%s %s: ", question, buffer_text(&shown));
-	status = read_line(out);
-	screen_say("\n");
+	status = read_line(out, interrupt);
+	if (status == EX_OK) {
+		screen_say("\n");
+	}
 	buffer_done(&shown);
 	return status;
 }
 
-static int ask_twice(struct view address, struct buffer *out)
+static int ask_twice(struct view address, struct buffer *out, int interrupt)
 {
 	struct buffer again = buffer_with_max(out->max);
-	int status = ask("Password for", address, out);
+	int status = ask("Password for", address, out, interrupt);
 
 	if (status == EX_OK) {
-		status = ask("The same again for", address, &again);
+		status = ask("The same again for", address, &again, interrupt);
 	}
 	if (status == EX_OK && !view_equal(buffer_view(out), buffer_view(&again))) {
 		screen_say("packetboat: the two are not the same; nothing was changed\n");
@@ -69,15 +76,14 @@ int password_input(struct view address, struct buffer *ret_password)
 	int status;
 
 	if (!isatty(STDIN_FILENO) || tcgetattr(STDIN_FILENO, &shown) < 0) {
-		return read_line(ret_password);
+		return read_line(ret_password, -1);
 	}
 	hidden = shown;
-	hidden.c_lflag &= (tcflag_t)~ECHO;
 	// An interrupt must not leave a terminal that shows nothing: it ends the line instead.
-	hidden.c_lflag &= (tcflag_t)~ISIG;
+	hidden.c_lflag &= (tcflag_t) ~(ECHO | ISIG);
 	hidden.c_cc[VEOL] = hidden.c_cc[VINTR];
 	tcsetattr(STDIN_FILENO, TCSAFLUSH, &hidden);
-	status = ask_twice(address, ret_password);
+	status = ask_twice(address, ret_password, shown.c_cc[VINTR]);
 	tcsetattr(STDIN_FILENO, TCSAFLUSH, &shown);
 	return status;
 }

@@ -107,20 +107,17 @@ void screen_add_age(struct buffer *out, uint64_t ms)
 void screen_add_size(struct buffer *out, uint64_t bytes)
 {
 	static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB" };
-	uint64_t tenths = bytes * 10;
+	unsigned rest = 0;
 	size_t unit = 0;
 
-	if (bytes > UINT64_MAX / 10) {
-		tenths = UINT64_MAX;
-	}
-	while (tenths >= 10240 && unit + 1 < sizeof units / sizeof *units) {
-		tenths /= 1024;
+	while (bytes >= 1024 && unit + 1 < sizeof units / sizeof *units) {
+		rest = bytes % 1024;
+		bytes /= 1024;
 		unit++;
 	}
-	buffer_add_number(out, tenths / 10);
-	if (unit && tenths < 100 && tenths % 10) {
-		buffer_add_byte(out, '.');
-		buffer_add_number(out, tenths % 10);
+	buffer_add_number(out, bytes);
+	if (bytes < 10 && rest * 10 / 1024) {
+		buffer_printf(out, ".%u", rest * 10 / 1024);
 	}
 	buffer_add_byte(out, ' ');
 	buffer_add_text(out, units[unit]);

@@ -1,0 +1,558 @@
+"""Every command and option of packetboat(1), driven from outside; bad input for each."""
+
+import contextlib
+import json
+import os
+import pty
+import re
+import select
+import subprocess
+import time
+
+import pytest
+
+from harness import PATIENCE_S, PROGRAM, Server
+
+EX_USAGE, EX_DATAERR, EX_NOINPUT, EX_NOUSER, EX_UNAVAILABLE = 64, 65, 66, 67, 69
+EX_CANTCREAT, EX_NOPERM, EX_CONFIG = 73, 77, 78
+NO_ID = "0000000000001"
+exercised = set()  # (command, option or ""): what the tests below have run with exit status 0
+
+
+def program(*arguments, input=None, **options):
+	options.setdefault("timeout", PATIENCE_S)
+	return subprocess.run([PROGRAM, *arguments], input=input, capture_output=True, text=True, **options)
+
+
+def listed_commands():
+	"""The command table, as help lists it."""
+	return re.findall(r"^  ([a-z]+(?: [a-z]+)?)  +\S", program("help").stdout, re.M)
+
+
+def help_of(command):
+	return program("help", *command.split()).stdout
+
+
+def options_of(command):
+	return re.findall(r"^  --([a-z]+)", help_of(command), re.M)
+
+
+COMMANDS = listed_commands()
+GROUPS = sorted({command.split()[0] for command in COMMANDS if " " in command})
+
+
+def note(arguments):
+	words = [a for a in arguments if not a.startswith("--")]
+	command = " ".join(words[:2]) if words and words[0] in GROUPS else words[0]
+	exercised.add((command, ""))
+	for option in re.findall(r"--([a-z]+)", " ".join(arguments)):
+		exercised.add((command, option))
+
+
+def good(server, *arguments, input=None):
+	result = server.command(*arguments, input=input)
+	note(arguments)
+	exercised.add((" ".join(arguments[:2]) if arguments[0] in GROUPS else arguments[0], "config"))
+	return result
+
+
+def bad(server, status, *arguments, input=None, says=""):
+	result = server.command(*arguments, input=input, check=False)
+	assert result.returncode == status, (arguments, result)
+	assert says in result.stderr, (arguments, result.stderr)
+	assert "Sanitizer" not in result.stderr
+	return result
+
+
+@pytest.fixture(scope="module")
+def server():
+	"""One running server that keeps what it accepts."""
+	with Server(queue={"hold": True}) as running:
+		yield running
+
+
+@pytest.fixture
+def idle():
+	"""A server that is not running."""
+	stopped = Server(start=False)
+	stopped.write_config()
+	with stopped:
+		yield stopped
+
+
+def submit(server, sender="alice@example.org", recipients=("bob@elsewhere.example",)):
+	"""A message through a submission port; its queue id, from the reply."""
+	with server.smtp("submission", user="alice@example.org") as client:
+		client.mail(sender)
+		for recipient in recipients:
+			code, words = client.rcpt(recipient)
+			assert code == 250, words
+		code, words = client.data(f"From: <{sender}>\r\nSubject: hello\r\n\r\nAhoy\r\n")
+		assert code == 250, words
+	return re.search(rb"[0-9a-hjkmnp-tv-z]{13}", words).group().decode()
+
+
+@pytest.fixture(scope="module")
+def alice(server):
+	server.add_user("alice@example.org", "secret")
+	return "alice@example.org"
+
+
+# ---- help
+
+
+def test_there_are_commands():
+	assert {"serve", "check", "reload", "stop", "status", "trace", "help", "version"} <= set(COMMANDS)
+	assert {"user add", "user passwd", "user list", "user remove"} <= set(COMMANDS)
+	assert {f"queue {word}" for word in "list show flush hold release remove".split()} <= set(COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_teaches(command):
+	asked = program("help", *command.split())
+	option = program(*command.split(), "--help")
+	assert asked.returncode == option.returncode == 0
+	assert asked.stdout == option.stdout and not asked.stderr
+	for part in (f"packetboat {command}: ", "usage: packetboat ", "\nExample\n", "\nNext\n"):
+		assert part in asked.stdout
+	note(("help", *command.split()))
+
+
+@pytest.mark.parametrize("arguments", [("help",), ("--help",), ("-h",), ("help", "user"), ("queue", "--help")])
+def test_help_lists_commands(arguments):
+	result = program(*arguments)
+	assert result.returncode == 0 and "packetboat help COMMAND" in result.stdout
+
+
+@pytest.mark.parametrize(
+	"arguments, says",
+	[
+		((), "usage: packetboat COMMAND"),
+		(("staus",), "did you mean 'status'?"),
+		(("help", "staus"), "did you mean 'status'?"),
+		(("user",), "add|passwd|list|remove"),
+		(("queue", "lst"), "did you mean 'list'?"),
+		(("status", "--jsn"), "did you mean '--json'?"),
+		(("sta\x1b]0;x\x07",), "sta\\x1b]0;x\\x07"),
+	],
+)
+def test_a_slip_is_told_what_would_be_right(arguments, says):
+	result = program(*arguments)
+	assert result.returncode == EX_USAGE and not result.stdout
+	assert says in result.stderr
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_refuses_what_it_does_not_know(command):
+	for wrong in (["--nonsense"], ["x"] * 1001, ["--older=never"]):
+		result = program(*command.split(), *wrong)
+		assert result.returncode == EX_USAGE, (command, wrong, result)
+		assert result.stderr and not result.stdout
+
+
+def test_version():
+	words = program("version").stdout
+	assert re.fullmatch(r"packetboat \d+\.\d+\.\d+\n", words)
+	assert program("--version").stdout == words
+	assert words.split()[1] == json.loads(program("version", "--json").stdout)["version"]
+	note(("version", "--json"))
+
+
+# ---- check
+
+
+def test_check_says_that_it_is_good(idle):
+	result = good(idle, "check")
+	assert "good" in result.stderr and not result.stdout
+
+
+def test_check_names_file_line_and_column(idle):
+	idle.write_config("hostname: mail.test\ntsl: {}\n")
+	result = bad(idle, 1, "check", says=f"{idle.config_path}:2:1: unknown key 'tsl', did you mean 'tls'?")
+	assert not result.stdout
+	problems = json.loads(idle.command("check", "--json", check=False).stdout)
+	assert problems["good"] is False
+	assert problems["problems"][0]["line"] == 2 and problems["problems"][0]["column"] == 1
+
+
+def test_check_json_of_a_good_file(idle):
+	assert json.loads(good(idle, "check", "--json").stdout) == {"good": True, "problems": []}
+
+
+def test_check_explains_each_value(idle):
+	words = good(idle, "check", "--explain").stdout
+	assert re.search(rf"^hostname: mail.test \({idle.config_path}:\d+\)$", words, re.M)
+	assert "limits.message_size: 50MiB (default)" in words
+	bad(idle, EX_USAGE, "check", "--explain", "--json")
+
+
+def test_check_prints_an_example_that_is_good(idle):
+	example = good(idle, "check", "--example").stdout
+	assert "message_size" in example
+	idle.write_config("hostname: mail.test\n" + "\n".join(line for line in example.splitlines() if line.startswith("#")))
+	good(idle, "check")
+
+
+def test_check_of_a_missing_file():
+	result = program("check", "--config", "/nonexistent/x.yaml")
+	assert result.returncode == 1 and "/nonexistent/x.yaml" in result.stderr
+
+
+@pytest.fixture
+def certificate(tmp_path):
+	def make(name="mail.test", days=90):
+		subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+			"-keyout", tmp_path / f"{name}.key", "-out", tmp_path / f"{name}.pem", "-days", str(days),
+			"-subj", f"/CN={name}"], check=True, capture_output=True)
+		return {"certificate": str(tmp_path / f"{name}.pem"), "key": str(tmp_path / f"{name}.key")}
+	return make
+
+
+def check_pair(idle, pair):
+	idle.config["tls"] = {"certificates": [pair]}
+	idle.write_config()
+	return idle.command("check", check=False)
+
+
+def test_check_looks_at_certificates(idle, certificate):
+	assert check_pair(idle, certificate()).returncode == 0
+	soon = check_pair(idle, certificate("soon.test", 3))
+	assert soon.returncode == 0 and "expires within two weeks" in soon.stderr
+	mixed = check_pair(idle, {**certificate("a.test"), "key": certificate("b.test")["key"]})
+	assert mixed.returncode == 1 and "does not belong to" in mixed.stderr
+	missing = check_pair(idle, {"certificate": "/nonexistent.pem", "key": "/nonexistent.key"})
+	assert missing.returncode == 1
+	assert re.search(rf"{idle.config_path}:\d+:\d+: certificate: cannot read /nonexistent.pem", missing.stderr)
+
+
+# ---- the server as a whole
+
+
+def test_serve_refuses_a_bad_file(idle):
+	idle.write_config("hostname: mail.test\nports: 25\n")
+	bad(idle, EX_CONFIG, "serve", says="packetboat.yaml:2:1: unknown key 'ports'")
+
+
+def test_serve_refuses_a_second_server(server):
+	result = bad(server, 71, "serve", says="another server runs")
+	assert "packetboat stop" in result.stderr
+	note(("serve", "--config"))  # the fixture runs it
+
+
+def test_status_of_a_ready_server(server):
+	result = good(server, "status")
+	for word in ("mail.test is ready", "PORT", "submission", "implicit", "keeper", "receive"):
+		assert word in result.stdout
+	data = json.loads(good(server, "status", "--json").stdout)
+	assert data["state"] == "ready"
+	assert {process["name"] for process in data["processes"]} == {"keeper", "facts", "deliver", "receive"}
+	assert {port["port"] for port in data["ports"]} == set(server.ports.values())
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c.split()[0] in ("status", "reload", "stop", "trace")
+	or c in ("queue flush", "queue hold", "queue release", "queue remove")])
+def test_without_a_server_it_is_said_how_to_start_one(idle, command):
+	arguments = command.split() + ([NO_ID] if command.startswith(("trace", "queue")) else [])
+	result = bad(idle, EX_UNAVAILABLE, *arguments, says="no server is running")
+	assert f"packetboat serve --config {idle.config_path}" in result.stderr
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c.split()[0] not in ("help", "version", "serve", "check")])
+def test_without_a_configuration_it_is_said(command):
+	more = {"user list": [], "queue list": [], "status": [], "reload": [], "stop": []}
+	value = "a@example.org" if command.startswith("user") else NO_ID
+	result = program(*command.split(), *more.get(command, [value]), "--config", "/nonexistent/x.yaml", input="x\n")
+	assert result.returncode == EX_CONFIG and "/nonexistent/x.yaml" in result.stderr
+	assert "--config" in result.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs another user")
+@pytest.mark.parametrize("command", ["status", "reload", "stop", "user list", "queue list"])
+def test_a_stranger_may_not_command_the_server(server, command):
+	stranger = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
+	result = subprocess.run([*stranger, PROGRAM, *command.split(), "--config", server.config_path], capture_output=True,
+		text=True, timeout=PATIENCE_S)
+	assert result.returncode == EX_NOPERM, result
+	assert "root may" in result.stderr
+
+
+def test_reload(server):
+	good(server, "reload")
+	before = server.config_path.read_text()
+	try:
+		server.config_path.write_text(json.dumps({**server.config, "nonsense": 1}, indent=1))
+		result = bad(server, EX_CONFIG, "reload", says="nothing was changed")
+		assert f"{server.config_path}:" in result.stderr
+		assert server.command("status").returncode == 0  # a broken file hides no server
+	finally:
+		server.config_path.write_text(before)
+
+
+def test_stop_waits_until_it_has_stopped():
+	with Server() as running:
+		result = good(running, "stop")
+		assert "stopped" in result.stderr
+		assert running.process.wait(2) == 0
+		bad(running, EX_UNAVAILABLE, "stop")
+
+
+# ---- users
+
+
+def test_users_while_the_server_runs(server):
+	check_users(server)
+
+
+def test_users_while_the_server_is_down(idle):
+	assert "no users yet" in good(idle, "user", "list").stderr
+	check_users(idle)
+
+
+def check_users(server):
+	good(server, "user", "add", "zoe@example.org", "--sender", "*@shop.example.org", "--sender=zoe@example.net", input="secret\n")
+	listed = [user for user in server.json_command("user", "list") if user["address"] == "zoe@example.org"]
+	assert listed == [{"address": "zoe@example.org", "disabled": False, "senders": ["*@shop.example.org", "zoe@example.net"]}]
+	assert "*@shop.example.org, zoe@example.net" in good(server, "user", "list").stdout
+	note(("user", "list", "--json"))
+	bad(server, EX_CANTCREAT, "user", "add", "zoe@example.org", input="other\n", says="there is such a user already")
+	good(server, "user", "passwd", "zoe@example.org", input="changed\n")
+	good(server, "user", "remove", "zoe@example.org")
+	bad(server, EX_NOUSER, "user", "remove", "zoe@example.org", says="there is no such user")
+	bad(server, EX_NOUSER, "user", "passwd", "zoe@example.org", input="x\n", says="there is no such user")
+	for address in ("no-address", "a@b@c.example", "a@[127.0.0.1]", "", "\x1b[2J@example.org"):
+		bad(server, EX_DATAERR, "user", "add", address, input="x\n", says="no mail address")
+	bad(server, EX_NOINPUT, "user", "add", "zoe@example.org", input="", says="no password")
+	bad(server, EX_NOINPUT, "user", "add", "zoe@example.org", input="\n", says="no password")
+	bad(server, EX_DATAERR, "user", "add", "zoe@example.org", input="x" * 512 + "\n", says="too long")
+	bad(server, EX_DATAERR, "user", "add", "zoe@example.org", input="a\0b\n", says="NUL")
+
+
+def test_a_user_made_while_the_server_was_down_can_log_in():
+	with Server(start=False) as later:
+		later.write_config()
+		good(later, "user", "add", "alice@example.org", input="secret\n")
+		later.start()
+		with later.smtp("submission", user="alice@example.org", password="secret") as client:
+			assert client.noop()[0] == 250
+		good(later, "user", "passwd", "alice@example.org", input="changed\n")
+		with later.smtp("submission", user="alice@example.org", password="changed") as client:
+			assert client.noop()[0] == 250
+
+
+def test_a_user_of_a_foreign_domain_is_remarked(idle):
+	assert "no mail arrives there" in good(idle, "user", "add", "bob@foreign.example", input="x\n").stderr
+
+
+@contextlib.contextmanager
+def terminal(*command):
+	"""The program on a terminal of its own: (write, read until text, the process)."""
+	master, slave = pty.openpty()
+	process = subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, start_new_session=True)
+	os.close(slave)
+	seen = b""
+
+	def until(text):
+		nonlocal seen
+		deadline = time.monotonic() + PATIENCE_S
+		while text not in seen:
+			assert select.select([master], [], [], max(0, deadline - time.monotonic()))[0], seen
+			try:
+				seen += os.read(master, 4096)
+			except OSError:
+				break
+		assert text in seen, seen
+		before, _, seen = seen.partition(text)
+		return before + text
+
+	try:
+		yield (lambda text: os.write(master, text)), until, process
+	finally:
+		process.kill()
+		process.wait()
+		os.close(master)
+
+
+def user_add(idle):
+	return terminal(PROGRAM, "user", "add", "alice@example.org", "--config", idle.config_path)
+
+
+def test_on_a_terminal_the_password_is_asked_for_twice_and_not_shown(idle):
+	with user_add(idle) as (write, until, process):
+		until(b"Password for alice@example.org: ")
+		write(b"tell-nobody\n")
+		shown = until(b"The same again for alice@example.org: ")
+		write(b"tell-nobody\n")
+		shown += until(b"may log in now")
+		assert process.wait(PATIENCE_S) == 0
+		assert b"tell-nobody" not in shown
+
+
+def test_two_different_passwords_change_nothing(idle):
+	with user_add(idle) as (write, until, process):
+		until(b": ")
+		write(b"one\n")
+		until(b": ")
+		write(b"two\n")
+		until(b"not the same")
+		assert process.wait(PATIENCE_S) == EX_DATAERR
+	assert idle.json_command("user", "list") == []
+
+
+def test_an_interrupt_at_the_password_changes_nothing(idle):
+	with user_add(idle) as (write, until, process):
+		until(b": ")
+		write(b"half\x03")
+		until(b"interrupted; nothing was changed")
+		assert process.wait(PATIENCE_S) == EX_NOINPUT
+	assert idle.json_command("user", "list") == []
+
+
+# ---- the queue
+
+
+@pytest.fixture(scope="module")
+def held(server, alice):
+	"""Queue ids: one to elsewhere.example, one to two places."""
+	return [submit(server), submit(server, recipients=("bob@elsewhere.example", "carol@mx.example.net"))]
+
+
+def ids(server, *filters):
+	note(("queue", "list", "--json", *filters))
+	return [message["id"] for message in server.json_command("queue", "list", *filters)]
+
+
+def test_queue_list(server, held):
+	table = good(server, "queue", "list")
+	for text in (*held, "alice@example.org", "carol@mx.example.net"):
+		assert text in table.stdout
+	assert set(held) <= set(ids(server))
+
+
+@pytest.mark.parametrize(
+	"filters, chosen",
+	[
+		(("--from", "alice@example.org"), [0, 1]),
+		(("--from", "<>"), []),
+		(("--to", "*@mx.example.net"), [1]),
+		(("--to", "*@*.example.net"), [1]),
+		(("--site", "elsewhere.example"), [0, 1]),
+		(("--older", "1h"), []),
+		(("--older", "0s"), [0, 1]),
+		(("--reason", "no such reason"), []),
+	],
+)
+def test_queue_list_chooses(server, held, filters, chosen):
+	assert [id for id in ids(server, *filters) if id in held] == [held[i] for i in chosen]
+
+
+def test_queue_show(server, held):
+	words = good(server, "queue", "show", held[1]).stdout
+	for text in (held[1], "alice@example.org", "bob@elsewhere.example", "carol@mx.example.net"):
+		assert text in words
+	message = json.loads(good(server, "queue", "show", held[1], "--json").stdout)
+	assert message["id"] == held[1]
+	assert [recipient["to"] for recipient in message["recipients"]] == ["bob@elsewhere.example", "carol@mx.example.net"]
+
+
+@pytest.mark.parametrize("command", ["flush", "hold", "release", "remove"])
+def test_queue_changes_by_id_by_filter_and_all(server, alice, command):
+	id = submit(server)
+	filters = [("--from", alice), ("--to", "*@elsewhere.example"), ("--site", "elsewhere.example"), ("--older", "0s"),
+		("--reason", "no such reason"), ("--all",)]
+	for choice in filters if command != "remove" else filters[4:5]:
+		good(server, "queue", command, *choice)
+	good(server, "queue", command, id)
+	assert (id in ids(server)) == (command != "remove")
+	if command == "hold":
+		assert server.json_command("queue", "show", id)["held"] is True
+		assert "held" in server.command("queue", "list").stdout
+	if command == "release":
+		assert server.json_command("queue", "show", id)["held"] is False
+
+
+def test_queue_remove_by_each_filter(server, alice):
+	for choice in (("--from", alice), ("--to", "*@elsewhere.example"), ("--site", "elsewhere.example"), ("--older", "0s"),
+			("--all", "--json")):
+		id = submit(server)
+		good(server, "queue", "remove", *choice)
+		assert id not in ids(server)
+
+
+@pytest.mark.parametrize("command", ["flush", "hold", "release"])
+def test_queue_changes_say_how_many_as_json(server, alice, command):
+	submit(server)
+	assert json.loads(good(server, "queue", command, "--all", "--json").stdout)["messages"] >= 1
+
+
+@pytest.mark.parametrize("command", ["hold", "release", "remove"])
+def test_queue_changes_without_a_choice_need_all(server, command):
+	bad(server, EX_USAGE, "queue", command, says="--all")
+
+
+@pytest.mark.parametrize("command", ["show", "flush", "hold", "release", "remove"])
+def test_queue_refuses_ids_without_form(server, command):
+	bad(server, EX_USAGE, "queue", command, "../../etc", says="is no queue id")
+
+
+def test_queue_show_of_an_unknown_id(server):
+	result = server.command("queue", "show", NO_ID, check=False)
+	assert result.returncode not in (0, EX_USAGE) and result.stderr
+
+
+@pytest.mark.parametrize("command", ["list", "flush", "hold", "release", "remove"])
+def test_queue_refuses_filters_without_form(server, command):
+	bad(server, EX_USAGE, "queue", command, "--older", "soon", says="is no duration")
+	bad(server, EX_USAGE, "queue", command, "--from", "a@b@c", says="is no address pattern")
+	bad(server, EX_USAGE, "queue", command, "--to", "", says="is no address pattern")
+	bad(server, EX_USAGE, "queue", command, "--site", "", says="--site")
+	bad(server, EX_USAGE, "queue", command, "--reason", "", says="--reason")
+
+
+def test_the_queue_can_be_seen_while_the_server_is_down():
+	with Server(queue={"hold": True}) as running:
+		running.add_user("alice@example.org")
+		id, other = submit(running), submit(running, recipients=("carol@mx.example.net",))
+		alive = json.loads(running.command("queue", "show", id, "--json").stdout)
+		running.command("stop")
+		result = good(running, "queue", "list")
+		assert id in result.stdout and "no server is running" in result.stderr
+		assert ids(running, "--to", "*@mx.example.net") == [other]
+		assert json.loads(good(running, "queue", "show", id, "--json").stdout) == alive
+		assert "bob@elsewhere.example" in good(running, "queue", "show", id).stdout
+		bad(running, EX_NOINPUT, "queue", "show", NO_ID, says="no such message waits")
+
+
+def test_the_queue_of_a_server_that_never_ran_is_empty(idle):
+	assert ids(idle) == []
+	assert "no such messages wait" in good(idle, "queue", "list").stderr
+
+
+# ---- trace
+
+
+def test_trace(server, held):
+	words = good(server, "trace", held[0]).stdout
+	assert "bob@elsewhere.example" in words
+	assert held[0] in json.dumps(json.loads(good(server, "trace", held[0], "--json").stdout))
+
+
+def test_trace_of_what_is_not_known(server):
+	result = server.command("trace", NO_ID, check=False)
+	assert result.returncode not in (0, EX_USAGE) and result.stderr
+	bad(server, EX_USAGE, "trace", "x", says="is no queue id")
+
+
+# ---- the whole table
+
+
+def test_colours_are_for_terminals_only(server):
+	assert "\x1b" not in server.command("status").stdout
+	with terminal(PROGRAM, "status", "--config", server.config_path) as (_, until, process):
+		assert b"\x1b[32mready\x1b[0m" in until(b"PROCESS") + until(b"receive")
+		assert process.wait(PATIENCE_S) == 0
+
+
+def test_zz_every_command_and_option_was_exercised():
+	"""Runs last: fails for a command or option that nothing above has run with success."""
+	wanted = {(command, option) for command in COMMANDS for option in ["", *options_of(command)]}
+	assert wanted - exercised == set()
