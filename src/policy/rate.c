@@ -40,6 +40,8 @@ struct entry {
 
 struct index {
 	struct entry *entries;
+	size_t entries_max;
+	size_t entries_begun; // those behind were never used: their memory costs nothing yet
 	struct entry **buckets;
 	size_t mask;
 	struct list used; // the latest first
@@ -72,12 +74,10 @@ static enum error index_init(struct index *index, size_t entries_max)
 		index_done(index);
 		return ERROR_NO_MEMORY;
 	}
+	index->entries_max = entries_max;
 	index->mask = buckets - 1;
 	list_init(&index->used);
 	list_init(&index->free);
-	for (size_t i = 0; i < entries_max; i++) {
-		list_add_last(&index->free, &index->entries[i].recent);
-	}
 	return OK;
 }
 
@@ -103,16 +103,23 @@ static void index_remove(struct index *index, struct rate_key key)
 	}
 }
 
+static bool index_is_full(const struct index *index)
+{
+	return index->entries_begun == index->entries_max && list_empty(&index->free);
+}
+
 // An entry for a key that has none; NULL when all are used.
 static struct entry *index_add(struct index *index, struct rate_key key)
 {
-	struct list *link = list_take_first(&index->free);
+	struct list *link;
 	struct entry *entry, **place;
 
-	if (!link) {
+	if (index_is_full(index)) {
 		return NULL;
 	}
-	entry = CONTAINER_OF(link, struct entry, recent);
+	link = list_take_first(&index->free);
+	entry = link ? CONTAINER_OF(link, struct entry, recent)
+		     : &index->entries[index->entries_begun++];
 	place = &index->buckets[key.hash & index->mask];
 	*entry = (struct entry){ .hash = key.hash, .chain = *place };
 	*place = entry;
@@ -185,7 +192,7 @@ static struct entry *entry_to_change(struct rate_table *table, struct rate_key k
 		list_add_first(&table->index.used, &entry->recent);
 		return entry;
 	}
-	if (list_empty(&table->index.free)) {
+	if (index_is_full(&table->index)) {
 		struct entry *oldest =
 			CONTAINER_OF(table->index.used.previous, struct entry, recent);
 
