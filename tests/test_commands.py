@@ -470,7 +470,7 @@ def test_queue_changes_by_id_by_filter_and_all(server, alice, command):
 		assert server.json_command("queue", "show", id)["held"] is False
 
 
-def test_queue_remove_by_each_filter(server, alice):
+def test_queue_remove_by_each_filter(server, alice):  # and so all that the tests above have queued
 	for choice in (("--from", alice), ("--to", "*@elsewhere.example"), ("--site", "elsewhere.example"), ("--older", "0s"),
 			("--all", "--json")):
 		id = submit(server)
@@ -530,10 +530,12 @@ def test_the_queue_of_a_server_that_never_ran_is_empty(idle):
 # ---- trace
 
 
-def test_trace(server, held):
-	words = good(server, "trace", held[0]).stdout
-	assert "bob@elsewhere.example" in words
-	assert held[0] in json.dumps(json.loads(good(server, "trace", held[0], "--json").stdout))
+def test_trace(server, alice):
+	id = submit(server)
+	words = good(server, "trace", id).stdout
+	assert "arrived" in words and "bob@elsewhere.example" in words
+	steps = json.loads(good(server, "trace", id, "--json").stdout)
+	assert steps[0]["event"] == "arrived" and steps[0]["from"] == alice
 
 
 def test_trace_of_what_is_not_known(server):

@@ -33,7 +33,7 @@ static enum error on_message(void *context, struct spool_message *message,
 	struct listing listing = {
 		.message = message,
 		.arrival_ms = envelope->arrival_ms,
-		.size_bytes = envelope->body_bytes,
+		.size_bytes = envelope->body_bytes + envelope->added_fields.len,
 		.reverse_path = envelope->reverse_path,
 		.login = envelope->login,
 		.address = address_of,

@@ -10,13 +10,15 @@ static void add_head(const json_t *status, bool colour, struct buffer *out)
 {
 	struct view state = answer_text(status, "state");
 	bool ready = view_equal(state, VIEW("ready"));
+	uint64_t uptime_ms = answer_number(status, "uptime_ms");
 
 	screen_add(out, colour, TONE_STRONG, answer_text(status, "hostname"));
 	buffer_add_text(out, " is ");
 	screen_add(out, colour, ready ? TONE_GOOD : TONE_WARNING, state);
-	buffer_add_text(out, ", started ");
-	screen_add_age(out, answer_number(status, "uptime_ms"));
-	buffer_add_text(out, answer_number(status, "uptime_ms") < 1000 ? "" : " ago");
+	buffer_add_text(out, uptime_ms < 1000 ? ", just started" : ", up for ");
+	if (uptime_ms >= 1000) {
+		screen_add_age(out, uptime_ms);
+	}
 	buffer_add_text(out, ", packetboat ");
 	screen_add_safe(out, answer_text(status, "version"));
 	buffer_add_text(out, ", ");
