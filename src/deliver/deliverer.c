@@ -202,10 +202,10 @@ void deliverer_free(struct deliverer *deliverer)
 	os_timer_stop(&deliverer->follow_timer);
 	os_timer_stop(&deliverer->queue_timer);
 	os_timer_stop(&deliverer->stop_timer);
+	heap_done(&deliverer->due); // before its entries go
 	while (!list_empty(&deliverer->entries)) {
 		entry_free(CONTAINER_OF(deliverer->entries.next, struct entry, link));
 	}
-	heap_done(&deliverer->due);
 	table_done(&deliverer->destinations);
 	table_done(&deliverer->lanes);
 	deliver_generation_unref(deliverer->generation);
