@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from harness import PATIENCE_S, PROGRAM, Server
+from harness import PATIENCE_S, PROGRAM, Server, wait_for
 
 EX_USAGE, EX_DATAERR, EX_NOINPUT, EX_NOUSER, EX_UNAVAILABLE = 64, 65, 66, 67, 69
 EX_CANTCREAT, EX_NOPERM, EX_CONFIG = 73, 77, 78
@@ -113,9 +113,10 @@ def test_help_teaches(command):
 	option = program(*command.split(), "--help")
 	assert asked.returncode == option.returncode == 0
 	assert asked.stdout == option.stdout and not asked.stderr
+	note(("help", *command.split(), "--config"))
+	assert program("help", *command.split(), "--config", "/nonexistent").stdout == asked.stdout
 	for part in (f"packetboat {command}: ", "usage: packetboat ", "\nExample\n", "\nNext\n"):
 		assert part in asked.stdout
-	note(("help", *command.split()))
 
 
 @pytest.mark.parametrize("arguments", [("help",), ("--help",), ("-h",), ("help", "user"), ("queue", "--help")])
@@ -155,7 +156,8 @@ def test_version():
 	assert re.fullmatch(r"packetboat \d+\.\d+\.\d+\n", words)
 	assert program("--version").stdout == words
 	assert words.split()[1] == json.loads(program("version", "--json").stdout)["version"]
-	note(("version", "--json"))
+	assert program("version", "--config", "/nonexistent").stdout == words
+	note(("version", "--json", "--config"))
 
 
 # ---- check
@@ -536,6 +538,24 @@ def test_trace(server, alice):
 	assert "arrived" in words and "bob@elsewhere.example" in words
 	steps = json.loads(good(server, "trace", id, "--json").stdout)
 	assert steps[0]["event"] == "arrived" and steps[0]["from"] == alice
+
+
+@pytest.mark.parametrize("format", ["json", "text"])
+def test_trace_finds_in_the_log_what_has_left_the_queue(format):
+	with Server(start=False) as running:
+		running.config["log"]["format"] = format
+		running.start()
+		running.add_user("alice@example.org")
+		id = submit(running, recipients=("alice@example.org",))
+		running.wait_for_mail("alice@example.org")
+		wait_for(lambda: id not in ids(running), "the message to leave the queue")
+		for _ in range(2):  # while the server runs, and while it does not
+			result = good(running, "trace", id)
+			assert "received" in result.stdout and "delivered" in result.stdout
+			assert "found in the log" in result.stderr
+			steps = json.loads(running.command("trace", id, "--json").stdout)
+			assert ["received" in steps[0]["event"], "delivered" in steps[-1]["event"]] == [True, True]
+			running.stop()
 
 
 def test_trace_of_what_is_not_known(server):

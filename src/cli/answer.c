@@ -14,6 +14,39 @@ uint64_t answer_number(const json_t *object, const char *key)
 	return number > 0 ? (uint64_t)number : 0;
 }
 
+static void add_name(struct buffer *out, bool colour, enum tone tone, struct view name)
+{
+	struct buffer shown = buffer_with_max(SHEET_CELL_MAX);
+
+	if (name.len > sizeof "_bytes" && view_ends_nocase(name, VIEW("_bytes"))) {
+		name.len -= sizeof "_bytes" - 1;
+	}
+	for (size_t i = 0; i < name.len; i++) {
+		buffer_add_byte(&shown, name.data[i] == '_' ? ' ' : name.data[i]);
+	}
+	screen_add(out, colour, tone, buffer_view(&shown));
+	buffer_add_byte(out, ' ');
+	buffer_done(&shown);
+}
+
+void answer_add_field(struct buffer *out, bool colour, enum tone tone, const char *name,
+		      const json_t *value)
+{
+	json_int_t number = json_integer_value(value);
+	uint64_t shown = number > 0 ? (uint64_t)number : 0;
+
+	add_name(out, colour, tone, view_from_text(name));
+	if (json_is_string(value)) {
+		screen_add_safe(out, view_from_text(json_string_value(value)));
+	} else if (json_is_boolean(value)) {
+		buffer_add_text(out, json_is_true(value) ? "yes" : "no");
+	} else if (view_ends_nocase(view_from_text(name), VIEW("bytes"))) {
+		screen_add_size(out, shown);
+	} else {
+		buffer_add_number(out, shown);
+	}
+}
+
 static int show_text(struct call *call, answer_show_fn *show, struct buffer *out)
 {
 	json_error_t fault;

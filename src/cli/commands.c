@@ -311,7 +311,9 @@ const struct command commands[] = {
 		.options = ASKING,
 		.line = "show the life of a message",
 		.help = "Shows each step that the server took with a message: its arrival, each "
-			"attempt with the\nreply, and how it ended.",
+			"attempt with the\nreply, and how it ended. What has left the queue is "
+			"looked up "
+			"in the log, where that is a file.",
 		.example = "packetboat trace 06fq3v8k2m9ta",
 		.next = "The queue id is in the reply to DATA, in the Received field and in the "
 			"log.",
@@ -322,7 +324,7 @@ const struct command commands[] = {
 		.words = "help",
 		.arguments = "[COMMAND]",
 		.arguments_max = 2,
-		.options = 0,
+		.options = CONFIG,
 		.line = "explain a command, with an example",
 		.help = "Without a command, lists all of them. `packetboat COMMAND --help` does "
 			"the "
@@ -334,7 +336,7 @@ const struct command commands[] = {
 	{
 		.words = "version",
 		.arguments = "",
-		.options = 1 << OPTION_JSON,
+		.options = ASKING,
 		.line = "show the version",
 		.help = "Shows the version of this program. A running server's is in `packetboat "
 			"status`.",

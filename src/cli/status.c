@@ -102,25 +102,6 @@ static bool is_worth_showing(const json_t *value)
 	       json_is_boolean(value);
 }
 
-static void format_counter(struct buffer *item, const char *name, const json_t *value)
-{
-	for (const char *c = name; *c; c++) {
-		buffer_add_byte(item, *c == '_' ? ' ' : *c);
-	}
-	buffer_add_byte(item, ' ');
-	if (json_is_string(value)) {
-		screen_add_safe(item, view_from_text(json_string_value(value)));
-	} else if (json_is_boolean(value)) {
-		buffer_add_text(item, json_is_true(value) ? "yes" : "no");
-	} else if (view_ends_nocase(view_from_text(name), VIEW("bytes"))) {
-		item->len -= sizeof "bytes";
-		buffer_add_byte(item, ' ');
-		screen_add_size(item, (uint64_t)json_integer_value(value));
-	} else {
-		buffer_add_number(item, (uint64_t)json_integer_value(value));
-	}
-}
-
 // A process's numbers, those that are not 0, in lines that fit.
 static void add_counters(const char *name, json_t *counters, bool colour, struct buffer *out)
 {
@@ -135,9 +116,9 @@ static void add_counters(const char *name, json_t *counters, bool colour, struct
 			continue;
 		}
 		buffer_clear(&item);
-		format_counter(&item, key, value);
+		answer_add_field(&item, colour, TONE_PLAIN, key, value);
 		if (column + item.len + 2 > LINE_COLUMNS) {
-			buffer_add_byte(out, '\n');
+			buffer_add_text(out, *shown ? "\n" : ",\n");
 			screen_add(out, colour, TONE_STRONG, view_from_text(shown));
 			column = view_from_text(shown).len;
 			while (column < NAME_COLUMNS) {

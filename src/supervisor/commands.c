@@ -230,6 +230,7 @@ static void forward(struct supervisor *supervisor, uint32_t keeper_id, enum cont
 	if (command == CONTROL_STATUS) {
 		ask(request, CHILD_RECEIVE, payload);
 		ask(request, CHILD_DELIVER, payload);
+		ask(request, CHILD_FACTS, payload);
 	} else {
 		ask(request, CHILD_DELIVER, payload);
 	}
