@@ -1,0 +1,487 @@
+#include "deliver/test_fixture.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "config/encode.h"
+#include "config/load.h"
+#include "os/clock.h"
+#include "os/file.h"
+#include "os/log.h"
+#include "spool/body.h"
+#include "spool/id.h"
+
+enum { LATE_MS = 30000, QUEUE_MAX = 100 };
+
+// ---- configuration and directory
+
+static enum error read_config(void *context, const char *path, struct buffer *out)
+{
+	(void)path;
+	buffer_add_text(out, context);
+	return buffer_error(out);
+}
+
+static enum error list_nothing(void *context, const char *dir,
+			       bool (*fn)(void *context, const char *name), void *fn_context)
+{
+	(void)context, (void)dir, (void)fn, (void)fn_context;
+	return OK;
+}
+
+static struct deliver_generation *generation_of(struct world *world, const char *more)
+{
+	struct buffer text = buffer_with_max(1 << 16), bytes = buffer_with_max(1 << 20);
+	struct config_files files = { NULL, read_config, list_nothing };
+	struct arena arena = arena_with_max(1 << 24);
+	struct deliver_generation *generation;
+	struct config_loaded loaded;
+
+	buffer_printf(&text,
+		      "hostname: mail.example.org\n"
+		      "domains: { example.org: { deliver: maildir } }\n"
+		      "outbound: { allow_private_addresses: %s, port: %u }\n",
+		      world->closed_network ? "false" : "true", world->peer.address.port);
+	buffer_add_text(&text, more ? more : "");
+	files.context = (void *)(uintptr_t)buffer_text(&text);
+	assert_int_equal(config_load(files, "/test.yaml", &arena, &loaded), OK);
+	for (size_t i = 0; !loaded.config && i < loaded.problems.count; i++) {
+		print_error("%.*s\n", VIEW_ARG(loaded.problems.items[i].text));
+	}
+	assert_non_null(loaded.config);
+	config_encode(loaded.config, CONFIG_DELIVER, &bytes);
+	assert_int_equal(
+		deliver_generation_new(buffer_view(&bytes), (struct view){ 0 }, &generation), OK);
+	arena_done(&arena);
+	buffer_done(&bytes);
+	buffer_done(&text);
+	return generation;
+}
+
+static void make_directory(struct world *world, struct directory *ret_directory)
+{
+	struct directory_settings settings = directory_settings_default();
+	struct directory_builder *builder;
+
+	world->directory = buffer_with_max(1 << 20);
+	assert_int_equal(directory_builder_new((struct hash_key){ 1, 2 }, &settings, &builder), OK);
+	assert_int_equal(directory_add_domain(builder, VIEW("example.org")), OK);
+	assert_int_equal(directory_add_account(builder, VIEW("alice@example.org")), OK);
+	assert_int_equal(directory_add_account(builder, VIEW("bob@example.org")), OK);
+	assert_int_equal(directory_set_postmaster(builder, VIEW("alice@example.org")), OK);
+	assert_int_equal(directory_build(builder, &world->directory), OK);
+	directory_builder_free(builder);
+	assert_int_equal(directory_open(buffer_view(&world->directory), ret_directory), OK);
+}
+
+// ---- the DNS
+
+static void on_question(void *context, struct os_message *message)
+{
+	struct world *world = context;
+	static const struct facts_address loopback = { 4, { 127, 0, 0, 1 } };
+	struct facts_question question;
+	uint32_t deadline_ms;
+	struct buffer name = buffer_with_max(512), out = buffer_with_max(FACTS_ANSWER_SIZE_MAX);
+	struct facts_host host = {
+		.preference = 10, .result = FACTS_FOUND, .address_count = 1, .addresses = &loopback
+	};
+	struct facts_answer answer = { .kind = message->type,
+				       .result = FACTS_FOUND,
+				       .ttl_s = 300,
+				       .host_count = 1,
+				       .hosts = &host };
+
+	assert_int_equal(
+		facts_question_decode(message->type, message->payload, &question, &deadline_ms),
+		OK);
+	if (view_equal(question.name, VIEW("self.example"))) {
+		buffer_add_text(&name, "mail.example.org");
+	} else if (question.kind == FACTS_MAIL_ROUTE) {
+		buffer_printf(&name, "mx.%.*s", VIEW_ARG(question.name));
+	} else {
+		buffer_add(&name, question.name);
+	}
+	host.name = buffer_view(&name);
+	if (view_equal(question.name, VIEW("null.example"))) {
+		answer.null_mx = true;
+		answer.host_count = 0;
+	} else if (view_equal(question.name, VIEW("gone.example"))) {
+		answer.result = FACTS_NO_DOMAIN;
+		answer.host_count = 0;
+	} else if (view_equal(question.name, VIEW("slow.example"))) {
+		answer.result = FACTS_TEMPORARY;
+		answer.host_count = 0;
+	}
+	facts_answer_encode(&out, &answer);
+	assert_int_equal(os_channel_send(world->facts_end, message->type, message->id,
+					 buffer_view(&out), NULL, 0),
+			 OK);
+	buffer_done(&name);
+	buffer_done(&out);
+}
+
+static void on_facts_closed(void *context, enum error reason)
+{
+	(void)context, (void)reason;
+}
+
+static void open_facts(struct world *world)
+{
+	int ends[2];
+
+	assert_int_equal(os_channel_pair(ends), OK);
+	assert_int_equal(os_channel_new(world->loop, ends[1], QUEUE_MAX, on_question,
+					on_facts_closed, world, &world->facts_end),
+			 OK);
+	assert_int_equal(facts_client_new(world->loop, ends[0], &world->facts), OK);
+}
+
+// ---- the loop
+
+static void too_late(void *context)
+{
+	struct world *world = context;
+
+	world->is_late = true;
+	os_loop_stop(world->loop);
+}
+
+static void look(void *context)
+{
+	struct world *world = context;
+
+	if (world->reached && world->reached(world->reached_context)) {
+		os_loop_stop(world->loop);
+	}
+}
+
+void world_until(struct world *world, bool (*reached)(void *context), void *context)
+{
+	if (reached(context)) {
+		return;
+	}
+	world->reached = reached;
+	world->reached_context = context;
+	os_timer_set(&world->late, LATE_MS);
+	os_loop_run(world->loop);
+	os_timer_stop(&world->late);
+	world->reached = NULL;
+	assert_false(world->is_late);
+}
+
+static void stop_turn(void *context)
+{
+	os_loop_stop(context);
+}
+
+void world_turn(struct world *world, uint64_t ms)
+{
+	struct os_timer timer;
+
+	os_timer_init(&timer, world->loop, stop_turn, world->loop);
+	os_timer_set(&timer, ms);
+	os_loop_run(world->loop);
+}
+
+static bool is_empty(void *context)
+{
+	const struct world *world = context;
+
+	return atomic_load(&world->queue.queued_messages) == 0 &&
+	       deliverer_counters(world->deliverer).in_hand == 0;
+}
+
+void world_until_empty(struct world *world)
+{
+	do { // what ended may have left a report behind, which comes with the next turn
+		world_until(world, is_empty, world);
+		world_turn(world, 5);
+	} while (!is_empty(world));
+}
+
+struct deferrals {
+	struct world *world;
+	uint64_t count;
+};
+
+static bool are_deferred(void *context)
+{
+	const struct deferrals *wanted = context;
+	struct deliverer_counters counters = deliverer_counters(wanted->world->deliverer);
+
+	return counters.deferred >= wanted->count && counters.in_hand == 0;
+}
+
+void world_until_deferred(struct world *world, uint64_t count)
+{
+	struct deferrals wanted = { world, count };
+
+	world_until(world, are_deferred, &wanted);
+}
+
+// ---- the world
+
+static void open_writer(struct world *world)
+{
+	struct spool_writer_settings settings = spool_writer_defaults(1);
+
+	settings.segment_bytes = 1 << 20;
+	settings.reserve_bytes = 0;
+	settings.commit = &world->commit;
+	settings.queue = &world->queue;
+	assert_int_equal(
+		spool_writer_open(world->spool_dir, world->loop, &settings, &world->writer), OK);
+	assert_int_equal(spool_port_new(world->writer, world->loop, &world->port), OK);
+	assert_int_equal(os_pool_new(world->loop, "bodies", 1, QUEUE_MAX, &world->pool), OK);
+}
+
+void world_start(struct world *world, const char *config)
+{
+	struct deliverer_parts parts = {
+		.loop = world->loop,
+		.facts = world->facts,
+		.spool_dir = world->spool_dir,
+		.mail_dir = world->mail_dir,
+		.store = { .segment_bytes = 1 << 20, .queue = &world->queue },
+		.generation = generation_of(world, config),
+	};
+	struct directory directory;
+
+	parts.store.commits[1] = &world->commit;
+	assert_int_equal(deliverer_new(&parts, &world->deliverer), OK);
+	deliver_generation_unref(parts.generation);
+	buffer_done(&world->directory);
+	make_directory(world, &directory);
+	deliverer_set_directory(world->deliverer, directory);
+}
+
+static bool has_stopped(void *context)
+{
+	const struct world *world = context;
+
+	return world->stopped;
+}
+
+static void on_stopped(void *context)
+{
+	struct world *world = context;
+
+	world->stopped = true;
+}
+
+void world_stop(struct world *world)
+{
+	world->stopped = false;
+	deliverer_stop(world->deliverer, on_stopped, world);
+	world_until(world, has_stopped, world);
+	deliverer_free(world->deliverer);
+	world->deliverer = NULL;
+}
+
+static const struct peer_rule no_rules[] = { { NULL, NULL } };
+
+void world_open(struct world *world, const char *config)
+{
+	log_setup("deliver", (struct log_settings){ .level = LOG_ERROR, .fd = 2, .syslog_fd = -1 });
+	memset(world, 0, sizeof *world);
+	(void)snprintf(world->path, sizeof world->path, "./deliver-test-XXXXXX");
+	assert_non_null(mkdtemp(world->path));
+	assert_int_equal(os_dir_open(world->path, &world->dir), OK);
+	assert_int_equal(os_dir_make_at(world->dir, "spool", 0700), OK);
+	assert_int_equal(os_dir_make_at(world->dir, "mail", 0700), OK);
+	assert_int_equal(os_dir_open_at(world->dir, "spool", &world->spool_dir), OK);
+	assert_int_equal(os_dir_open_at(world->dir, "mail", &world->mail_dir), OK);
+	assert_int_equal(os_loop_new(&world->loop), OK);
+	os_timer_init(&world->late, world->loop, too_late, world);
+	world->hook = (struct os_hook){ .fn = look, .context = world };
+	os_hook_add_before_sleep(world->loop, &world->hook);
+	world->next_id = 1ull << 40;
+	peer_open(&world->peer, world->loop, no_rules);
+	open_facts(world);
+	open_writer(world);
+	world_start(world, config);
+}
+
+static bool remove_name(void *context, const char *name)
+{
+	int parent = *(const int *)context, dir;
+
+	if (os_dir_open_at(parent, name, &dir) == OK) {
+		assert_int_equal(os_dir_list(dir, remove_name, &dir), OK);
+		os_dir_close(dir);
+		assert_int_equal(os_dir_remove_at(parent, name), OK);
+	} else {
+		assert_int_equal(os_file_remove_at(parent, name), OK);
+	}
+	return true;
+}
+
+void world_done(struct world *world)
+{
+	deliverer_free(world->deliverer);
+	peer_done(&world->peer);
+	os_pool_free(world->pool);
+	spool_port_free(world->port);
+	spool_writer_close(world->writer);
+	facts_client_free(world->facts);
+	os_channel_free(world->facts_end);
+	os_hook_remove(world->loop, &world->hook);
+	os_timer_stop(&world->late);
+	os_loop_free(world->loop);
+	buffer_done(&world->directory);
+	assert_int_equal(os_dir_list(world->dir, remove_name, &world->dir), OK);
+	os_dir_close(world->spool_dir);
+	os_dir_close(world->mail_dir);
+	os_dir_close(world->dir);
+	rmdir(world->path);
+}
+
+// ---- messages in
+
+static bool nothing_waits(void *context)
+{
+	const struct world *world = context;
+
+	return world->waiting == 0;
+}
+
+static void on_appended(void *context, struct spool_append *append, enum error error)
+{
+	struct world *world = context;
+
+	(void)append;
+	assert_int_equal(error, OK);
+	world->waiting--;
+}
+
+static uint64_t append(struct world *world, struct spool_envelope *envelope, struct view body,
+		       struct spool_body *file)
+{
+	struct spool_append record;
+
+	envelope->id = ++world->next_id;
+	envelope->arrival_ms = os_clock_wall_ms();
+	envelope->added_fields = VIEW("Received: from here\r\n");
+	world->waiting++;
+	assert_int_equal(spool_writer_append(world->port, &record, envelope, &body, file ? 0 : 1,
+					     on_appended, world),
+			 OK);
+	world_until(world, nothing_waits, world);
+	spool_body_free(file, true);
+	deliverer_wake(world->deliverer);
+	return envelope->id;
+}
+
+uint64_t world_submit(struct world *world, const char *sender, const char *recipients,
+		      const char *body)
+{
+	struct spool_recipient list[16] = { 0 };
+	struct spool_envelope envelope = { .reverse_path = view_from_text(sender),
+					   .recipients = list,
+					   .body_bytes = view_from_text(body).len };
+	struct view rest = view_from_text(recipients), word;
+
+	while (view_next_word(&rest, &word)) {
+		assert_true(envelope.recipient_count < COUNT_OF(list));
+		list[envelope.recipient_count++].address = word;
+	}
+	return append(world, &envelope, view_from_text(body), NULL);
+}
+
+static void on_body(void *context, enum error error)
+{
+	struct world *world = context;
+
+	assert_int_equal(error, OK);
+	world->waiting--;
+}
+
+static void on_body_ready(void *context)
+{
+	(void)context;
+}
+
+uint64_t world_submit_large(struct world *world, const char *recipient, size_t lines)
+{
+	static const char line[] =
+		".0123456789 0123456789 0123456789 0123456789 0123456789 01234\r\n";
+	struct spool_recipient to = { .address = view_from_text(recipient) };
+	struct spool_envelope envelope = { .reverse_path = VIEW("s@example.org"),
+					   .recipients = &to,
+					   .recipient_count = 1,
+					   .flags = SPOOL_BODY_FILE,
+					   .body_bytes = lines * (sizeof line - 1) };
+	struct spool_body_calls calls = { on_body_ready, on_body, world };
+	struct spool_body *body;
+
+	assert_int_equal(
+		spool_body_new(world->writer, world->pool, world->next_id + 1, calls, &body), OK);
+	for (size_t i = 0; i < lines; i++) {
+		while (spool_body_is_full(body)) {
+			world_turn(world, 1);
+		}
+		assert_int_equal(spool_body_add(body, view_of(line, sizeof line - 1)), OK);
+	}
+	world->waiting++;
+	spool_body_finish(body);
+	world_until(world, nothing_waits, world);
+	return append(world, &envelope, (struct view){ 0 }, body);
+}
+
+// ---- what comes out
+
+int world_command(struct world *world, enum control_command command, const char *name,
+		  const char *value, struct buffer *out)
+{
+	struct control_argument argument = { view_from_text(name), view_from_text(value) };
+	struct control_request request = { command, &argument, value ? 1 : 0 };
+	struct buffer words = buffer_with_max(4096);
+	int status;
+
+	buffer_clear(out);
+	status = deliverer_command(world->deliverer, &request, out, &words);
+	buffer_done(&words);
+	return status;
+}
+
+struct reading {
+	struct world *world;
+	const char *domain, *user;
+	struct buffer *out;
+};
+
+static bool read_name(void *context, const char *name)
+{
+	struct reading *reading = context;
+	struct buffer path = buffer_with_max(1024);
+
+	buffer_printf(&path, "%s/mail/%s/%s/Maildir/new/%s", reading->world->path, reading->domain,
+		      reading->user, name);
+	assert_int_equal(os_file_read_whole(buffer_text(&path), reading->out), OK);
+	buffer_done(&path);
+	return true;
+}
+
+void world_read_mailbox(struct world *world, const char *domain, const char *user,
+			struct buffer *out)
+{
+	struct reading reading = { world, domain, user, out };
+	struct buffer path = buffer_with_max(1024);
+	int dir;
+
+	buffer_printf(&path, "%s/mail/%s/%s/Maildir/new", world->path, domain, user);
+	assert_int_equal(os_dir_open(buffer_text(&path), &dir), OK);
+	assert_int_equal(os_dir_list(dir, read_name, &reading), OK);
+	os_dir_close(dir);
+	buffer_done(&path);
+}
+
+bool buffer_has(const struct buffer *buffer, const char *text)
+{
+	struct view all = buffer_view(buffer);
+
+	return view_find_text(all, view_from_text(text)) < all.len;
+}
