@@ -16,8 +16,9 @@ void config_derive(struct config *config)
 		struct route *route = &config->routes.items[i];
 
 		route->kind = route->smarthost.host.len ? ROUTE_SMARTHOST : ROUTE_MX;
-		route->smarthost.tls = route->smarthost.username.len ? ROUTE_TLS_VERIFIED
-								     : ROUTE_TLS_OPPORTUNISTIC;
+		if (route->smarthost.username.len) {
+			route->smarthost.tls = ROUTE_TLS_VERIFIED;
+		}
 	}
 	if (config->relay.domain_count) {
 		qsort((void *)config->relay.domains, config->relay.domain_count,

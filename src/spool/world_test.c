@@ -249,27 +249,27 @@ bool world_saw(const struct world *world, uint64_t id)
 	return false;
 }
 
-static FILE *open_segment(struct world *world, const char *segment)
+static int open_segment(struct world *world, const char *segment)
 {
-	char path[128];
-	FILE *file;
+	struct buffer path = buffer_with_max(256);
+	int file;
 
-	snprintf(path, sizeof path, "%s/log/%s", world->path, segment);
-	file = fopen(path, "r+b");
-	assert_non_null(file);
+	buffer_printf(&path, "%s/log/%s", world->path, segment);
+	assert_int_equal(os_file_open_path(buffer_text(&path), OS_READ | OS_WRITE, 0, &file), OK);
+	buffer_done(&path);
 	return file;
 }
 
 long world_find(struct world *world, const char *segment, const char *text)
 {
-	FILE *file = open_segment(world, segment);
+	int file = open_segment(world, segment);
 	char *bytes = malloc(world->segment_bytes);
-	size_t len, at;
+	size_t len = 0, at;
 
 	assert_non_null(bytes);
-	len = fread(bytes, 1, world->segment_bytes, file);
+	assert_int_equal(os_file_read_some(file, 0, bytes, world->segment_bytes, &len), OK);
 	at = view_find_text(view_of(bytes, len), view_from_text(text));
-	fclose(file);
+	os_file_close(file);
 	free(bytes);
 	assert_true(at < len);
 	return (long)at;
@@ -278,9 +278,8 @@ long world_find(struct world *world, const char *segment, const char *text)
 void world_overwrite(struct world *world, const char *segment, long offset, const char *bytes,
 		     size_t len)
 {
-	FILE *file = open_segment(world, segment);
+	int file = open_segment(world, segment);
 
-	fseek(file, offset, SEEK_SET);
-	assert_int_equal(fwrite(bytes, 1, len, file), len);
-	fclose(file);
+	assert_int_equal(os_file_write_at(file, (uint64_t)offset, view_of(bytes, len)), OK);
+	os_file_close(file);
 }
