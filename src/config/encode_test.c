@@ -26,6 +26,8 @@ static const struct test_file items[] = {
 	       "- { to: [\"*.c.example\"], via: { host: d.example, ports: [465], username: u, "
 	       "password_file: /p } }\n"
 	       "- { from: q@b.example, via: 192.0.2.1, tls: required }\n"
+	       "- { from: r@b.example, via: { host: 192.0.2.1 }, tls: verified }\n"
+	       "- { via: { host: e.example, ports: 26 } }\n"
 	       "dns: { servers: [127.0.0.1@5353], dnssec: on }\n"
 	       "outbound: { sources: { s: { address: 192.0.2.9 } }, source: [s] }\n"
 	       "plus_separator: none\n"
@@ -66,6 +68,9 @@ static void all_of_it_makes_the_way_there_and_back(void **state)
 	assert_string_equal(buffer_text(&after), buffer_text(&before));
 	assert_view(decoded->routes.items[0].smarthost.password, SECRET);
 	assert_int_equal(decoded->routes.items[0].smarthost.tls, ROUTE_TLS_VERIFIED);
+	assert_int_equal(decoded->routes.items[1].smarthost.tls, ROUTE_TLS_REQUIRED);
+	assert_int_equal(decoded->routes.items[2].smarthost.tls, ROUTE_TLS_VERIFIED);
+	assert_int_equal(decoded->routes.items[3].smarthost.tls, ROUTE_TLS_OPPORTUNISTIC);
 	assert_int_equal(decoded->routes.items[0].kind, ROUTE_SMARTHOST);
 	assert_int_equal(decoded->limits.logins.per_account.period_ms, 7 * 60000);
 	assert_view(decoded->relay.domains[0], "c.example");

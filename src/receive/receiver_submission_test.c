@@ -94,7 +94,7 @@ static void tls_before_login_before_mail(void **state)
 	peer_close(&peer);
 }
 
-static void a06_plaintext_behind_starttls_closes(void **state)
+static void a6_plaintext_behind_starttls_closes(void **state)
 {
 	struct peer peer;
 
@@ -108,7 +108,7 @@ static void a06_plaintext_behind_starttls_closes(void **state)
 	assert_int_equal(receiver_counters(world.receiver).hostile, 1);
 }
 
-static void a06_plaintext_in_place_of_the_handshake_fails(void **state)
+static void a6_plaintext_in_place_of_the_handshake_fails(void **state)
 {
 	struct peer peer;
 
@@ -248,7 +248,7 @@ static void small_records_do_not_stall(void **state)
 	peer_close(&peer);
 }
 
-static void a_login_leaves_nothing_in_memory_that_is_reused(void **state)
+static void a54_a_login_leaves_nothing_in_memory_that_is_reused(void **state)
 {
 	struct peer peer;
 
@@ -269,15 +269,15 @@ int main(void)
 		TEST(mail_by_login_over_implicit_tls),
 		TEST(mail_by_login_over_starttls),
 		TEST(tls_before_login_before_mail),
-		TEST(a06_plaintext_behind_starttls_closes),
-		TEST(a06_plaintext_in_place_of_the_handshake_fails),
+		TEST(a6_plaintext_behind_starttls_closes),
+		TEST(a6_plaintext_in_place_of_the_handshake_fails),
 		TEST(a35_a_login_sends_as_itself_only),
 		TEST(a33_nobody_acts_for_another),
 		TEST(what_follows_a_slow_login_waits_for_its_answer),
 		TEST(a_peer_that_vanishes_during_its_login_harms_nobody),
 		TEST(a_lost_keeper_is_a_temporary_failure),
 		TEST(small_records_do_not_stall),
-		TEST(a_login_leaves_nothing_in_memory_that_is_reused),
+		TEST(a54_a_login_leaves_nothing_in_memory_that_is_reused),
 		cmocka_unit_test_setup_teardown(no_keeper_is_a_temporary_failure,
 						set_up_without_keeper, tear_down),
 	};

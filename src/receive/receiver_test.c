@@ -12,6 +12,14 @@ static int set_up(void **state)
 	return 0;
 }
 
+static int set_up_for_many(void **state)
+{
+	(void)state;
+	world_open(&world, (struct world_options){
+				   .config = "limits: { recipients: 10000, commands: 100000 }\n" });
+	return 0;
+}
+
 static int tear_down(void **state)
 {
 	(void)state;
@@ -176,7 +184,36 @@ static void many_recipients_are_each_once(void **state)
 	buffer_done(&line);
 }
 
-static void a05_what_one_transaction_said_is_gone_in_the_next(void **state)
+// They fit into one record; the others are told at RCPT, not at the end.
+static void ten_thousand_recipients_are_taken_and_more_refused_one_by_one(void **state)
+{
+	struct peer peer;
+	struct buffer lines = buffer_with_max(4 << 20);
+	unsigned accepted = 0, refused = 0;
+
+	(void)state;
+	peer_greet(&peer, &world, PORT_RELAY);
+	peer_ask(&peer, "MAIL FROM:<joe@sender.example>\r\n", "250 ");
+	for (int i = 0; i < 10000; i++) {
+		buffer_printf(&lines, "RCPT TO:<%050d@backup.example>\r\n", i);
+		buffer_printf(&lines, "RCPT TO:<\"%050d\"@backup.example>\r\n", i);
+		peer_send(&peer, buffer_view(&lines));
+		buffer_clear(&lines);
+		for (int reply = 0; reply < 2; reply++) {
+			peer_expect(&peer, "");
+			accepted += strncmp(peer.reply, "250 ", 4) == 0;
+			refused += strncmp(peer.reply, "452 ", 4) == 0;
+		}
+	}
+	assert_true(accepted > 5000);
+	assert_true(refused > 0);
+	peer_ask(&peer, "DATA\r\n", "354 ");
+	peer_ask(&peer, "x\r\n.\r\n", "250 ");
+	peer_close(&peer);
+	buffer_done(&lines);
+}
+
+static void a5_what_one_transaction_said_is_gone_in_the_next(void **state)
 {
 	struct peer peer;
 	struct record record;
@@ -223,7 +260,7 @@ static void a37_address_tricks_do_not_relay(void **state)
 	peer_close(&peer);
 }
 
-static void a01_a_bare_lf_closes_and_nothing_is_kept(void **state)
+static void a1_a_bare_lf_closes_and_nothing_is_kept(void **state)
 {
 	static const char *const ends[] = { "x\n.\r\n", "x\r\n.\nMAIL", "x\r.\r\n", "\r\n.\rx" };
 
@@ -245,7 +282,7 @@ static void a01_a_bare_lf_closes_and_nothing_is_kept(void **state)
 	assert_int_equal(world_records(&world), 0);
 }
 
-static void a07_other_protocols_are_shown_out(void **state)
+static void a7_other_protocols_are_shown_out(void **state)
 {
 	static const char *const firsts[] = {
 		"POST / HTTP/1.1\r\nHost: x\r\n\r\nMAIL FROM:<a@b>\r\n",
@@ -265,7 +302,7 @@ static void a07_other_protocols_are_shown_out(void **state)
 	}
 }
 
-static void a07_who_speaks_before_the_banner_is_shown_out(void **state)
+static void a7_who_speaks_before_the_banner_is_shown_out(void **state)
 {
 	struct peer peer;
 
@@ -317,11 +354,14 @@ int main(void)
 		TEST(a_whole_session_in_one_segment_but_for_data),
 		TEST(aliases_are_expanded_and_nobody_is_twice_in_the_envelope),
 		TEST(many_recipients_are_each_once),
-		TEST(a05_what_one_transaction_said_is_gone_in_the_next),
+		cmocka_unit_test_setup_teardown(
+			ten_thousand_recipients_are_taken_and_more_refused_one_by_one,
+			set_up_for_many, tear_down),
+		TEST(a5_what_one_transaction_said_is_gone_in_the_next),
 		TEST(a37_address_tricks_do_not_relay),
-		TEST(a01_a_bare_lf_closes_and_nothing_is_kept),
-		TEST(a07_other_protocols_are_shown_out),
-		TEST(a07_who_speaks_before_the_banner_is_shown_out),
+		TEST(a1_a_bare_lf_closes_and_nothing_is_kept),
+		TEST(a7_other_protocols_are_shown_out),
+		TEST(a7_who_speaks_before_the_banner_is_shown_out),
 		TEST(a28_a_loop_is_refused),
 		TEST(logins_are_not_offered_where_mail_comes_in),
 	};

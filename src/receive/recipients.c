@@ -7,6 +7,8 @@
 enum {
 	RECIPIENTS_FIRST = 4,
 	RECIPIENTS_LINEAR_MAX = 16, // beyond it a table finds those that are there already
+	RECIPIENT_BYTES_MAX = 2 * 1024 * 1024, // in the record, of all: it must fit into a segment
+	RECIPIENT_FRAME_BYTES = 32,
 };
 
 static bool is_known(const struct transaction *transaction, struct view text)
@@ -70,6 +72,21 @@ static enum error note_known(struct transaction *transaction)
 	return OK;
 }
 
+// As it takes in the record, about.
+static uint32_t encoded_bytes(const struct spool_recipient *recipient)
+{
+	return (uint32_t)(recipient->address.len + recipient->original.len) + RECIPIENT_FRAME_BYTES;
+}
+
+static void drop_last(struct transaction *transaction)
+{
+	struct spool_envelope *envelope = &transaction->envelope;
+	const struct spool_recipient *last = &envelope->recipients[--envelope->recipient_count];
+
+	transaction->recipient_bytes -= encoded_bytes(last);
+	table_remove(&transaction->known, last->address);
+}
+
 static enum error add_recipient(struct transaction *transaction, struct view text,
 				struct view original, enum spool_kind kind)
 {
@@ -80,7 +97,8 @@ static enum error add_recipient(struct transaction *transaction, struct view tex
 	if (is_known(transaction, text)) {
 		return OK;
 	}
-	if (envelope->recipient_count == SPOOL_RECIPIENTS_MAX) {
+	if (envelope->recipient_count == SPOOL_RECIPIENTS_MAX ||
+	    transaction->recipient_bytes > RECIPIENT_BYTES_MAX) {
 		return ERROR_LIMIT;
 	}
 	if (envelope->recipient_count == transaction->recipient_capacity) {
@@ -99,9 +117,10 @@ static enum error add_recipient(struct transaction *transaction, struct view tex
 		return ERROR_NO_MEMORY;
 	}
 	envelope->recipient_count++;
+	transaction->recipient_bytes += encoded_bytes(recipient);
 	error = note_known(transaction);
 	if (error != OK) {
-		envelope->recipient_count--;
+		drop_last(transaction);
 	}
 	return error;
 }
@@ -138,9 +157,7 @@ enum error transaction_add_recipient(struct transaction *transaction,
 				 : add_recipient(transaction, text, text, SPOOL_REMOTE);
 	}
 	while (error != OK && envelope->recipient_count > before) {
-		envelope->recipient_count--;
-		table_remove(&transaction->known,
-			     envelope->recipients[envelope->recipient_count].address);
+		drop_last(transaction);
 	}
 	transaction_account(transaction);
 	return error;

@@ -12,9 +12,10 @@ struct transaction {
 	struct spool_envelope envelope;
 	struct address sender;
 	uint32_t recipient_capacity;
-	struct table known; // recipient texts, once there are many
-	struct buffer body; // all of it, or what the file does not have yet
-	size_t accounted;   // bytes of this in the receiver's count
+	uint32_t recipient_bytes; // of the record
+	struct table known;       // recipient texts, once there are many
+	struct buffer body;       // all of it, or what the file does not have yet
+	size_t accounted;         // bytes of this in the receiver's count
 	struct spool_body *file;
 	uint64_t file_bytes;
 	bool examined; // before the body went into a file
