@@ -65,7 +65,6 @@ static void follow(void *context)
 	if (spool_store_follow(deliverer->store, DELIVERER_FOLLOW_TURN)) {
 		os_timer_set(&deliverer->follow_timer, 0);
 	}
-	set_pressure(deliverer);
 	queue_timer(deliverer);
 }
 
@@ -102,6 +101,7 @@ static void before_sleep(void *context)
 	struct list *link;
 
 	run_kicked(deliverer);
+	set_pressure(deliverer);
 	while ((link = list_take_first(&deliverer->gone))) {
 		connection_bury(CONTAINER_OF(link, struct connection, link));
 	}
