@@ -463,7 +463,8 @@ def test_queue_changes_by_id_by_filter_and_all(server, alice, command):
 		("--reason", "no such reason"), ("--all",)]
 	for choice in filters if command != "remove" else filters[4:5]:
 		good(server, "queue", command, *choice)
-	good(server, "queue", command, id)
+	words = {"flush": "to be tried now", "hold": "held", "release": "released", "remove": "removed"}
+	assert f"1 message {words[command]}" in good(server, "queue", command, id).stderr
 	assert (id in ids(server)) == (command != "remove")
 	if command == "hold":
 		assert server.json_command("queue", "show", id)["held"] is True

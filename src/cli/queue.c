@@ -228,13 +228,24 @@ static bool has_choice(const struct invocation *invocation)
 	return invocation->argument_count > 0; // an ID, a filter or --all
 }
 
+static const char *done_word(enum control_command command)
+{
+	switch (command) {
+	case CONTROL_QUEUE_HOLD: return "held";
+	case CONTROL_QUEUE_RELEASE: return "released";
+	case CONTROL_QUEUE_REMOVE: return "removed";
+	default: return "to be tried now";
+	}
+}
+
 static enum error show_count(struct call *call, const json_t *data, struct buffer *out)
 {
 	uint64_t count = answer_number(data, "messages");
 
 	(void)out;
-	buffer_printf(&call->words, "%llu message%s\n", (unsigned long long)count,
-		      count == 1 ? "" : "s");
+	buffer_printf(&call->words, "%s%llu message%s %s\n", call->words.len ? "\n" : "",
+		      (unsigned long long)count, count == 1 ? "" : "s",
+		      done_word(call->invocation->command->request));
 	return OK;
 }
 

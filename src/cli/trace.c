@@ -31,6 +31,18 @@ static void add_fields(struct buffer *out, bool colour, json_t *step)
 	}
 }
 
+// "asking_dns" is "asking dns" to people.
+static void add_event(struct buffer *out, bool colour, struct view event)
+{
+	struct buffer shown = buffer_with_max(SCREEN_BYTES_MAX);
+
+	for (size_t i = 0; i < event.len; i++) {
+		buffer_add_byte(&shown, event.data[i] == '_' ? ' ' : event.data[i]);
+	}
+	screen_add(out, colour, TONE_STRONG, buffer_view(&shown));
+	buffer_done(&shown);
+}
+
 static enum error show(struct call *call, const json_t *steps, struct buffer *out)
 {
 	bool colour = screen_has_colour();
@@ -48,7 +60,7 @@ static enum error show(struct call *call, const json_t *steps, struct buffer *ou
 			screen_add_time(out, answer_number(step, "time_ms"));
 		}
 		buffer_add_text(out, "  ");
-		screen_add(out, colour, TONE_STRONG, answer_text(step, "event"));
+		add_event(out, colour, answer_text(step, "event"));
 		add_fields(out, colour, step);
 		buffer_add_byte(out, '\n');
 	}

@@ -28,26 +28,42 @@ static bool add_json_line(struct buffer *out, struct view line)
 	return good;
 }
 
+// "TIME LEVEL PROCESS EVENT name=value..." (os/log.h)
+static bool add_text_line(struct buffer *out, struct view line)
+{
+	static const char *const names[] = { "time", "level", "process", "event" };
+	struct view word;
+
+	buffer_add_byte(out, '{');
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		if (!view_next_word(&line, &word)) {
+			return false;
+		}
+		buffer_printf(out, "\"%s\":", names[i]);
+		control_add_json_text(out, word);
+		buffer_add_byte(out, ',');
+	}
+	buffer_add_text(out, "\"fields\":");
+	control_add_json_text(out, view_trim(line));
+	buffer_add_byte(out, '}');
+	return true;
+}
+
 static void take_line(struct scan *scan, struct view line)
 {
 	size_t before = scan->out->len;
-	struct view time;
+	bool good;
 
 	if (scan->steps == TRACE_LOG_STEPS_MAX || view_find_text(line, scan->needle) == line.len) {
 		return;
 	}
 	buffer_add_text(scan->out, scan->steps ? "," : "");
-	if (!scan->json && view_next_part(&line, ' ', &time)) {
-		buffer_add_text(scan->out, "{\"time\":");
-		control_add_json_text(scan->out, time);
-		buffer_add_text(scan->out, ",\"event\":");
-		control_add_json_text(scan->out, line);
-		buffer_add_byte(scan->out, '}');
-	} else if (!add_json_line(scan->out, line)) {
+	good = scan->json ? add_json_line(scan->out, line) : add_text_line(scan->out, line);
+	if (good) {
+		scan->steps++;
+	} else {
 		scan->out->len = before;
-		return;
 	}
-	scan->steps++;
 }
 
 // Takes all whole lines off the chunk; what is left of it is the beginning of the next one.
