@@ -336,6 +336,112 @@ static void a55_what_waits_is_there_after_a_restart(void **state)
 	world_done(&world);
 }
 
+static void a_sender_of_many_does_not_delay_another(void **state)
+{
+	struct buffer *commands;
+	struct world world;
+	size_t place;
+
+	(void)state;
+	world_open(&world, "queue: { hold: true }\n");
+	for (int i = 0; i < 200; i++) {
+		world_submit(&world, "many@example.org", "b@y.example", MAIL);
+	}
+	world_submit(&world, "one@example.org", "b@y.example", MAIL);
+	world_configure(&world, NULL);
+	world_until_empty(&world);
+	assert_int_equal(world.peer.messages, 201);
+	commands = &world.peer.commands;
+	place = view_find_text(buffer_view(commands), VIEW("MAIL FROM:<one@"));
+	assert_in_range(place, 0, commands->len / 10);
+	world_done(&world);
+}
+
+static void a_reload_takes_along_what_waits(void **state)
+{
+	static const struct peer_rule rules[] = { { "", "421 not now" }, { NULL, NULL } };
+	struct buffer config = buffer_with_max(512);
+	struct world world;
+	struct peer other;
+
+	(void)state;
+	world_open(&world, NULL);
+	world.peer.rules = rules;
+	peer_open(&other, world.loop, (const struct peer_rule[]){ { NULL, NULL } });
+	world_submit(&world, "s@example.org", "b@y.example", MAIL);
+	world_until_deferred(&world, 1);
+	world_submit(&world, "s@example.org", "b@y.example", MAIL); // waits for the site
+	world_turn(&world, 20);
+	buffer_printf(&config, "routes: [{ to: \"*\", via: { host: 127.0.0.1, ports: [%u] } }]\n",
+		      other.address.port);
+	world_configure(&world, buffer_text(&config));
+	while (other.messages < 1) {
+		world_turn(&world, 5);
+	}
+	buffer_done(&config);
+	world_stop(&world);
+	peer_done(&other);
+	world_done(&world);
+}
+
+static void the_sender_is_warned_once_of_a_delay(void **state)
+{
+	static const struct peer_rule rules[] = { { "RCPT", "450 4.2.1 later" }, { NULL, NULL } };
+	struct buffer text = buffer_with_max(65536);
+	struct world world;
+
+	(void)state;
+	world_open(&world, NULL);
+	world.peer.rules = rules;
+	world.age_ms = 5 * 3600 * 1000;
+	world_submit(&world, "alice@example.org", "b@y.example", MAIL);
+	while (deliverer_counters(world.deliverer).delivered < 1) { // the warning
+		world_turn(&world, 5);
+	}
+	world_read_mailbox(&world, "example.org", "alice", &text);
+	assert_true(buffer_has(&text, "Action: delayed\n"));
+	assert_int_equal(world_command(&world, CONTROL_QUEUE_FLUSH, "all", "yes", &text), EX_OK);
+	world_until_deferred(&world, 2);
+	world_turn(&world, 20);
+	assert_int_equal(deliverer_counters(world.deliverer).warnings, 1);
+	buffer_done(&text);
+	world_done(&world);
+}
+
+static void mail_expires_and_the_sender_is_told(void **state)
+{
+	static const struct peer_rule rules[] = { { "RCPT", "450 4.2.1 later" }, { NULL, NULL } };
+	struct buffer mail = buffer_with_max(65536);
+	struct world world;
+
+	(void)state;
+	world_open(&world, NULL);
+	world.peer.rules = rules;
+	world.age_ms = 6ull * 24 * 3600 * 1000;
+	world_submit(&world, "alice@example.org", "b@y.example", MAIL);
+	world_until_empty(&world);
+	world_read_mailbox(&world, "example.org", "alice", &mail);
+	assert_true(buffer_has(&mail, "Action: failed\n"));
+	assert_true(buffer_has(&mail, "Status: 4.4.7\n"));
+	assert_true(buffer_has(&mail, "450 4.2.1 later"));
+	buffer_done(&mail);
+	world_done(&world);
+}
+
+static void a11_a_peer_that_breaks_the_protocol_is_left(void **state)
+{
+	static const struct peer_rule rules[] = { { "MAIL", "250-ok\r\n550 no" }, { NULL, NULL } };
+	struct world world;
+
+	(void)state;
+	world_open(&world, NULL);
+	world.peer.rules = rules;
+	world_submit(&world, "s@example.org", "b@y.example", MAIL);
+	world_until_deferred(&world, 1);
+	assert_int_equal(world.peer.messages, 0);
+	world_done(&world);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -353,6 +459,11 @@ int main(void)
 		cmocka_unit_test(a36_no_login_without_a_verified_certificate),
 		cmocka_unit_test(a32_a_site_that_refuses_is_left_alone),
 		cmocka_unit_test(a_connection_that_breaks_between_messages_is_made_anew),
+		cmocka_unit_test(a_sender_of_many_does_not_delay_another),
+		cmocka_unit_test(a_reload_takes_along_what_waits),
+		cmocka_unit_test(the_sender_is_warned_once_of_a_delay),
+		cmocka_unit_test(mail_expires_and_the_sender_is_told),
+		cmocka_unit_test(a11_a_peer_that_breaks_the_protocol_is_left),
 		cmocka_unit_test(a55_what_waits_is_there_after_a_restart),
 	};
 

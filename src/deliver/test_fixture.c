@@ -258,6 +258,14 @@ void world_start(struct world *world, const char *config)
 	deliverer_set_directory(world->deliverer, directory);
 }
 
+void world_configure(struct world *world, const char *config)
+{
+	struct deliver_generation *generation = generation_of(world, config);
+
+	deliverer_configure(world->deliverer, generation);
+	deliver_generation_unref(generation);
+}
+
 static bool has_stopped(void *context)
 {
 	const struct world *world = context;
@@ -363,7 +371,7 @@ static uint64_t append(struct world *world, struct spool_envelope *envelope, str
 	struct spool_append record;
 
 	envelope->id = ++world->next_id;
-	envelope->arrival_ms = os_clock_wall_ms();
+	envelope->arrival_ms = os_clock_wall_ms() - world->age_ms;
 	envelope->added_fields = VIEW("Received: from here\r\n");
 	world->waiting++;
 	assert_int_equal(spool_writer_append(world->port, &record, envelope, &body, file ? 0 : 1,

@@ -56,6 +56,7 @@ struct world {
 	struct deliverer *deliverer;
 	struct peer peer; // the MX host
 	uint64_t next_id;
+	uint64_t age_ms; // of messages that are submitted
 	unsigned waiting;
 
 	struct os_hook hook;
@@ -69,7 +70,8 @@ struct world {
 void world_open(struct world *world, const char *config); // more lines, or NULL
 void world_done(struct world *world);
 void world_start(struct world *world, const char *config);
-void world_stop(struct world *world); // the deliverer, in order
+void world_configure(struct world *world, const char *config); // reload
+void world_stop(struct world *world);                          // the deliverer, in order
 void world_until(struct world *world, bool (*reached)(void *context), void *context);
 void world_until_empty(struct world *world); // nothing is queued
 // Until each message that waits has been tried: nothing is in hand.
