@@ -290,6 +290,11 @@ def test_reload(server):
 		server.config_path.write_text(before)
 
 
+def test_a_server_is_not_looked_for_in_a_place_that_is_no_good(idle):
+	idle.write_config("hostname: mail.test\ndata_dir: var/lib\n")
+	bad(idle, EX_CONFIG, "stop", says="packetboat.yaml:2:11: data_dir: a path must begin with '/'")
+
+
 def test_stop_waits_until_it_has_stopped():
 	with Server() as running:
 		result = good(running, "stop")
@@ -339,6 +344,19 @@ def test_a_user_made_while_the_server_was_down_can_log_in():
 		good(later, "user", "passwd", "alice@example.org", input="changed\n")
 		with later.smtp("submission", user="alice@example.org", password="changed") as client:
 			assert client.noop()[0] == 250
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs another user")
+def test_root_leaves_what_belongs_to_another_user(idle):
+	idle.folder.chmod(0o777)
+	nobody = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
+	asked = [PROGRAM, "user", "list", "--json", "--config", idle.config_path]
+	assert subprocess.run([*nobody, *asked], capture_output=True, timeout=PATIENCE_S).stdout == b"[]\n"
+	good(idle, "user", "add", "alice@example.org", input="x\n")
+	after = subprocess.run([*nobody, *asked], capture_output=True, timeout=PATIENCE_S)
+	assert json.loads(after.stdout)[0]["address"] == "alice@example.org"
+	assert {path.owner() for path in (idle.folder / "data").rglob("*")} == {"nobody"}
+	assert ids(idle) == []
 
 
 def test_a_user_of_a_foreign_domain_is_remarked(idle):

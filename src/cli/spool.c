@@ -2,11 +2,11 @@
 
 #include <sysexits.h>
 
+#include "cli/owner.h"
 #include "cli/screen.h"
 #include "deliver/listing.h"
 #include "os/clock.h"
 #include "os/file.h"
-#include "os/process.h"
 #include "spool/id.h"
 #include "spool/inspect.h"
 
@@ -58,23 +58,11 @@ static void on_fault(void *context, const char *what, struct spool_ref where)
 	look->faults++;
 }
 
-// What lies there came from strangers: it is not read as root.
 static enum error open_folder(const struct config *config, int *ret_dir)
 {
-	struct os_user out, shared;
 	enum error error = os_dir_open(config->spool_dir.data, ret_dir);
 
-	if (error == OK && os_process_is_root()) {
-		error = os_user_find("packetboat-out", &out);
-		if (error == OK) {
-			error = os_user_find("packetboat", &shared);
-		}
-		if (error == OK) {
-			out.gid = shared.gid;
-			error = os_process_become(out);
-		}
-	}
-	return error;
+	return error == OK ? owner_become(*ret_dir) : error;
 }
 
 static enum error look_into(struct look *look, struct call *call)

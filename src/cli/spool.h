@@ -1,5 +1,5 @@
-// The queue as it lies on disk, for list and show while the server is down: read as deliver's user,
-// without touching anything.
+// The queue as it lies on disk, for list and show while the server is down: read as the folder's
+// owner, without touching anything.
 #pragma once
 
 #include "cli/call.h"

@@ -21,7 +21,7 @@ static enum error read_log(struct view log, bool json, struct buffer *out)
 	assert_int_equal(write(file, log.data, log.len), log.len);
 	close(file);
 	error = trace_log_read(path, json, ID, out);
-	unlink(path);
+	assert_int_equal(remove(path), 0);
 	return error;
 }
 

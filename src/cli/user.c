@@ -1,7 +1,9 @@
-// Users: asked of keeper while the server runs, else done here under keeper's lock and uid.
+// Users: asked of keeper while the server runs, else done here under keeper's lock and uid
+// (the owner of its folder).
 #include <sysexits.h>
 
 #include "cli/answer.h"
+#include "cli/owner.h"
 #include "cli/password_input.h"
 #include "cli/run.h"
 #include "cli/screen.h"
@@ -23,9 +25,8 @@ static void close_dirs(const struct material_dirs *dirs)
 	os_dir_close(dirs->tls);
 }
 
-// Makes the folders where the server has never run, and becomes keeper's user, so that the
-// database's files are keeper's.
-static enum error prepare_folder(struct call *call, struct buffer *problem)
+// Where the server has never run, its folders are made as it would make them.
+static enum error make_folders(struct call *call, struct buffer *problem)
 {
 	struct material_users users;
 	struct material_dirs dirs;
@@ -34,11 +35,28 @@ static enum error prepare_folder(struct call *call, struct buffer *problem)
 	if (error == OK) {
 		error = material_open_dirs(call->loaded.config, &users, &dirs, problem);
 	}
-	if (error != OK) {
-		return error;
+	if (error == OK) {
+		close_dirs(&dirs);
 	}
-	close_dirs(&dirs);
-	return users.root ? os_process_become(users.keep) : OK;
+	return error;
+}
+
+static enum error prepare_folder(struct call *call, const char *folder, struct buffer *problem)
+{
+	int dir = -1;
+	enum error error = os_dir_open(folder, &dir);
+
+	if (error == ERROR_NOT_FOUND) {
+		error = make_folders(call, problem);
+		if (error == OK) {
+			error = os_dir_open(folder, &dir);
+		}
+	}
+	if (error == OK) {
+		error = owner_become(dir);
+	}
+	os_dir_close(dir);
+	return error;
 }
 
 static int run_here(struct call *call, const struct control_request *request)
@@ -47,9 +65,10 @@ static int run_here(struct call *call, const struct control_request *request)
 	struct buffer folder = buffer_with_max(PATH_BYTES_MAX);
 	struct user_store store;
 	struct user_outcome outcome;
-	enum error error = prepare_folder(call, &problem);
+	enum error error;
 
 	buffer_printf(&folder, "%.*s/keeper", VIEW_ARG(call->loaded.data_dir));
+	error = prepare_folder(call, buffer_text(&folder), &problem);
 	if (error == OK) {
 		error = user_store_open(buffer_text(&folder), &store);
 	}
