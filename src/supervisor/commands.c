@@ -27,7 +27,10 @@ static void send_part(struct supervisor *supervisor, uint32_t keeper_id,
 	enum error error;
 
 	control_part_encode(&bytes, part);
-	error = crew_answer_keeper(&supervisor->crew, keeper_id, buffer_view(&bytes));
+	error = buffer_error(&bytes);
+	if (error == OK) {
+		error = crew_answer_keeper(&supervisor->crew, keeper_id, buffer_view(&bytes));
+	}
 	if (error != OK) {
 		LOG(LOG_WARNING, "answer_lost",
 		    LOG_TEXT("reason", view_from_text(error_text(error))));
