@@ -92,7 +92,11 @@ class Server:
 		self.config.update(config)
 		self.process = None
 		if start:
-			self.start()
+			try:
+				self.start()
+			except BaseException:
+				self.close()
+				raise
 
 	def __enter__(self):
 		return self
