@@ -149,7 +149,6 @@ static void on_submitted(void *context, enum error error)
 		free_sending(sending);
 		return;
 	}
-	deliverer->counters.in_hand--;
 	entry->reporting = false;
 	entry->in_hand--;
 	if (error != OK) {
@@ -171,6 +170,7 @@ static void on_submitted(void *context, enum error error)
 		deliverer_follow(deliverer);
 	}
 	free_sending(sending);
+	deliverer_attempt_ended(deliverer);
 }
 
 static void log_report(const struct sending *sending, const char *id)
