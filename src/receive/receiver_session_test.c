@@ -18,9 +18,10 @@ static int set_up(void **state)
 static int set_up_impatient(void **state)
 {
 	(void)state;
-	world_open(&world, (struct world_options){
-				   .config = "limits: { idle_time: 1s, command_time: 1s, tls_time: "
-					     "1s, data_stall: 1s, data_grace: 1s }\n" });
+	world_open(&world,
+		   (struct world_options){ .config = "limits: { commands: 1000000, idle_time: 1s, "
+						     "command_time: 1s, tls_time: "
+						     "1s, data_stall: 1s, data_grace: 1s }\n" });
 	return 0;
 }
 
@@ -193,6 +194,23 @@ static void a25_a_silent_peer_is_told_and_left(void **state)
 	peer_close(&body);
 }
 
+static void a25_a_peer_that_never_reads_is_left(void **state)
+{
+	struct peer peer;
+	struct buffer flood = buffer_with_max(4 << 20);
+
+	(void)state;
+	peer_greet(&peer, &world, PORT_RELAY);
+	peer.is_deaf = true;
+	while (flood.len < 2 << 20) {
+		buffer_add_text(&flood, "EHLO again.example\r\n");
+	}
+	peer_send(&peer, buffer_view(&flood));
+	world_until_sessions(&world, 0);
+	peer_close(&peer);
+	buffer_done(&flood);
+}
+
 // ---- many
 
 static void a26_one_address_has_so_many_connections_and_no_more(void **state)
@@ -325,6 +343,7 @@ int main(void)
 		TEST(a25_a_peer_that_reads_nothing_is_not_read_from),
 		TEST(a_peer_that_reads_late_gets_all_replies),
 		TEST_IMPATIENT(a25_a_silent_peer_is_told_and_left),
+		TEST_IMPATIENT(a25_a_peer_that_never_reads_is_left),
 		TEST_CROWDED(a26_one_address_has_so_many_connections_and_no_more),
 		TEST(an_orderly_stop_lets_each_finish),
 		TEST(a_stop_with_nobody_there_is_at_once),
