@@ -19,7 +19,9 @@ enum error stream_send(struct stream *stream, struct view bytes, size_t *ret_len
 {
 	struct os_socket_part part = { bytes.data, bytes.len };
 
-	return stream_send_parts(stream, &part, 1, ret_len);
+	stream->wants = OS_WRITABLE;
+	return stream->tls ? stream_tls_send_parts(stream, &part, 1, ret_len)
+			   : os_socket_send(stream->socket, bytes, ret_len);
 }
 
 enum error stream_send_parts(struct stream *stream, const struct os_socket_part *parts,
