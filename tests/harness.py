@@ -32,11 +32,30 @@ PATIENCE_S = 30
 USERS = ["packetboat", "packetboat-net", "packetboat-out", "packetboat-dns", "packetboat-keep"]
 
 
-def free_port(address="127.0.0.1"):
-	family = socket.AF_INET6 if ":" in address else socket.AF_INET
-	with socket.socket(family) as probe:
-		probe.bind((address, 0))
-		return probe.getsockname()[1]
+def free_port(*addresses):
+	"""A port that is free on all of these addresses."""
+	for _ in range(100):
+		with contextlib.ExitStack() as probes:
+			port = 0
+			try:
+				for address in addresses or ("127.0.0.1",):
+					family = socket.AF_INET6 if ":" in address else socket.AF_INET
+					probe = probes.enter_context(socket.socket(family))
+					probe.bind((address, port))
+					port = probe.getsockname()[1]
+				return port
+			except OSError:
+				continue
+	raise AssertionError("no free port")
+
+
+def has_ipv6():
+	try:
+		with socket.socket(socket.AF_INET6) as probe:
+			probe.bind(("::1", 0))
+			return True
+	except OSError:
+		return False
 
 
 def wait_for(condition, what, patience_s=PATIENCE_S):
@@ -62,27 +81,34 @@ def make_users():
 
 
 class Server:
-	"""One running server. `config` entries replace the defaults below, key by key."""
+	"""One running server. `config` entries replace the defaults below, key by key.
 
-	def __init__(self, hostname="mail.test", start=True, address="127.0.0.1", program=PROGRAM, **config):
+	address: one, or a list; clients use the first. inside: a shell command in a mount namespace of the server's own,
+	run before it (root only).
+	"""
+
+	def __init__(self, hostname="mail.test", start=True, address="127.0.0.1", program=PROGRAM, inside=None, **config):
 		if os.geteuid() == 0:
 			make_users()
 		self.program = str(program)
 		self.folder = pathlib.Path(tempfile.mkdtemp(prefix="packetboat-test-", dir="/var/tmp"))
 		self.folder.chmod(0o755)
 		self.hostname = hostname
-		self.address = address
-		self.ports = {name: free_port(address) for name in ("relay", "submissions", "submission", "alternate")}
+		addresses = [address] if isinstance(address, str) else address
+		self.address = addresses[0]
+		self.inside = inside
+		self.as_user = None  # a pwd entry: who runs it, in place of us
+		self.ports = {name: free_port(*addresses) for name in ("relay", "submissions", "submission", "alternate")}
 		self.log_path = self.folder / "log"
 		self.config_path = self.folder / "packetboat.yaml"
 		self.config = {
 			"hostname": hostname,
 			"data_dir": str(self.folder / "data"),
 			"listeners": [
-				{"port": self.ports["relay"], "role": "relay", "address": address},
-				{"port": self.ports["submissions"], "role": "submission", "tls": "implicit", "address": address},
-				{"port": self.ports["submission"], "role": "submission", "tls": "starttls", "address": address},
-				{"port": self.ports["alternate"], "role": "submission", "tls": "starttls", "address": address},
+				{"port": self.ports["relay"], "role": "relay", "address": addresses},
+				{"port": self.ports["submissions"], "role": "submission", "tls": "implicit", "address": addresses},
+				{"port": self.ports["submission"], "role": "submission", "tls": "starttls", "address": addresses},
+				{"port": self.ports["alternate"], "role": "submission", "tls": "starttls", "address": addresses},
 			],
 			"domains": {"example.org": {"deliver": "maildir"}},
 			"outbound": {"allow_private_addresses": True},
@@ -111,14 +137,26 @@ class Server:
 		self.write_config()
 		self.errors = open(self.folder / "stderr", "ab")
 		command = [self.program, "serve", "--config", str(self.config_path)]
-		self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self.errors, stderr=self.errors)
+		if self.inside:
+			command = ["unshare", "-m", "sh", "-ec", self.inside + '\nexec "$@"', "sh", *command]
+		self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self.errors, stderr=self.errors,
+			**self.identity())
 
 		def answers():
 			if self.process.poll() is not None:
 				raise AssertionError(f"serve ended with {self.process.returncode}: {self.words()}")
-			return self.command("status", check=False).returncode == 0
+			answers.said = self.command("status", check=False)
+			return answers.said.returncode == 0
 
-		wait_for(answers, "the server to answer `status`", 60)
+		try:
+			wait_for(answers, "the server to be ready")
+		except AssertionError as error:
+			raise AssertionError(f"{error}: {answers.said}\n{self.words()}") from None
+
+	def identity(self):
+		if not self.as_user:
+			return {}
+		return {"user": self.as_user.pw_uid, "group": self.as_user.pw_gid, "extra_groups": []}
 
 	def words(self):
 		"""What the server said: standard error and the log, for messages of failed tests."""
@@ -129,7 +167,7 @@ class Server:
 
 	def command(self, *arguments, input=None, check=True, timeout=PATIENCE_S):
 		command = [self.program, *arguments, "--config", str(self.config_path)]
-		result = subprocess.run(command, input=input, capture_output=True, text=True, timeout=timeout)
+		result = subprocess.run(command, input=input, capture_output=True, text=True, timeout=timeout, **self.identity())
 		if check and result.returncode != 0:
 			raise AssertionError(f"{arguments}: {result.returncode}: {result.stderr}{result.stdout}\n{self.words()}")
 		return result
@@ -140,16 +178,23 @@ class Server:
 	def add_user(self, address, password="secret", *arguments):
 		self.command("user", "add", address, *arguments, input=password + "\n")
 
-	def smtp(self, listener="relay", user=None, password="secret", timeout=PATIENCE_S, **options):
+	def status(self):
+		return self.json_command("status")
+
+	def pids(self):
+		"""The processes by name; "supervisor" is the first one."""
+		pids = {process["name"]: process["pid"] for process in self.status()["processes"]}
+		return {"supervisor": self.process.pid, **pids}
+
+	def smtp(self, listener="relay", user=None, password="secret", timeout=PATIENCE_S, address=None, **options):
 		"""A connected smtplib client; on submission listeners TLS is started, and user logged in."""
-		context = ssl.create_default_context()
-		context.check_hostname = False
-		context.verify_mode = ssl.CERT_NONE
+		address = address or self.address
+		context = trusting_context()
 		port = self.ports[listener]
 		if listener == "submissions":
-			client = smtplib.SMTP_SSL(self.address, port, timeout=timeout, context=context, **options)
+			client = smtplib.SMTP_SSL(address, port, timeout=timeout, context=context, **options)
 		else:
-			client = smtplib.SMTP(self.address, port, timeout=timeout, **options)
+			client = smtplib.SMTP(address, port, timeout=timeout, **options)
 		if listener in ("submission", "alternate"):
 			client.starttls(context=context)
 		if user:
@@ -182,7 +227,9 @@ class Server:
 		"""The log's events in which all these fields have these values."""
 		events = []
 		if self.log_path.exists():
-			for line in self.log_path.read_text().splitlines():
+			for line in self.log_path.read_bytes().splitlines(keepends=True):
+				if not line.endswith(b"\n"):
+					break  # still being written
 				event = json.loads(line)
 				if all(str(event.get(name)) == str(value) for name, value in fields.items()):
 					events.append(event)
@@ -212,3 +259,86 @@ class Server:
 			self.stop()
 		finally:
 			shutil.rmtree(self.folder, ignore_errors=True)
+
+
+ADDED = {b"return-path", b"delivered-to", b"received", b"date", b"message-id"}
+
+
+def split_added(mail, sent):
+	"""Checks that a filed message is what was sent (CR LF as LF) behind fields of ours; returns their names."""
+	body = sent.replace(b"\r\n", b"\n")
+	assert mail.endswith(body), f"{len(mail)} bytes filed, not those {len(body)} sent: {mail[:600]!r}"
+	front = mail[:len(mail) - len(body)]
+	assert front == b"" or front.endswith(b"\n")
+	names = [line.split(b":")[0].lower() for line in front.splitlines() if not line.startswith((b" ", b"\t"))]
+	assert set(names) <= ADDED, names
+	return names
+
+
+class Wire:
+	"""A raw SMTP connection: what is sent is exactly what the test says."""
+
+	def __init__(self, server, listener="relay", greet=True, address=None):
+		self.server, self.listener = server, listener
+		self.socket = socket.create_connection((address or server.address, server.ports[listener]), PATIENCE_S)
+		self.file = self.socket.makefile("rb")
+		self.greeting = self.reply() if greet else None
+
+	def __enter__(self):
+		return self
+
+	def __exit__(self, *_):
+		self.socket.close()
+
+	def send(self, data):
+		self.socket.sendall(data.encode() if isinstance(data, str) else data)
+
+	def reply(self):
+		"""The next reply, its lines joined; "" when the connection has ended."""
+		lines = []
+		while True:
+			try:
+				line = self.file.readline()
+			except ConnectionError:
+				line = b""
+			if not line:
+				return "\n".join(lines)
+			lines.append(line.decode().rstrip("\r\n"))
+			if line[3:4] != b"-":
+				return "\n".join(lines)
+
+	def say(self, line):
+		"""Sends a line, returns the reply."""
+		self.send(line + "\r\n" if isinstance(line, str) else line + b"\r\n")
+		return self.reply()
+
+	def expect(self, code, line):
+		reply = self.say(line)
+		assert reply.startswith(code), f"{line!r}: {reply!r}, not {code}\n{self.server.words()}"
+		return reply
+
+	def rest(self):
+		"""Every reply until the server closes."""
+		replies = []
+		while reply := self.reply():
+			replies.append(reply)
+		return replies
+
+	def start_tls(self, context=None):
+		self.socket = (context or trusting_context()).wrap_socket(self.socket, server_hostname="mail.test")
+		self.file = self.socket.makefile("rb")
+		return self
+
+	def begin(self, sender="bob@elsewhere.example", recipient="alice@example.org"):
+		"""EHLO to DATA: the body is to follow."""
+		self.expect("250", "EHLO client.test")
+		self.expect("250", f"MAIL FROM:<{sender}>")
+		self.expect("250", f"RCPT TO:<{recipient}>")
+		self.expect("354", "DATA")
+
+
+def trusting_context():
+	context = ssl.create_default_context()
+	context.check_hostname = False
+	context.verify_mode = ssl.CERT_NONE
+	return context

@@ -1,0 +1,24 @@
+"""What the tests share: servers that live as long as a module, and the programs that tests need."""
+
+import shutil
+
+import pytest
+
+from harness import LONG
+
+
+def need(program):
+	"""Skips, saying so, where a program is missing."""
+	if not shutil.which(program):
+		pytest.skip(f"{program} is not installed")
+
+
+def pytest_collection_modifyitems(items):
+	if not LONG:
+		for item in items:
+			if item.get_closest_marker("long"):
+				item.add_marker(pytest.mark.skip(reason="long: ./dev test --long runs it"))
+
+
+def pytest_configure(config):
+	config.addinivalue_line("markers", "long: only with --long")
