@@ -23,6 +23,7 @@ void os_dir_close(int dir);                 // -1 is accepted
 // The names in it but "." and "..", in no order. The callback returns false to end the walk.
 typedef bool os_dir_name_fn(void *context, const char *name);
 enum error os_dir_list(int dir, os_dir_name_fn *fn, void *context) must_check;
+// *ret_inodes is UINT64_MAX where the file system does not count them (btrfs).
 enum error os_dir_free_bytes(int dir, uint64_t *ret_bytes, uint64_t *ret_inodes) must_check;
 
 enum {

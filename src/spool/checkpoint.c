@@ -15,13 +15,22 @@ static struct spool_place own_floor(const struct spool_store *store)
 {
 	struct spool_place floor = store->families[0].position;
 
-	if (!list_empty((struct list *)&store->submissions)) {
-		const struct spool_submission *first =
-			CONTAINER_OF(store->submissions.next, struct spool_submission, link);
+	if (!list_empty((struct list *)&store->waiting)) {
+		const struct spool_waiting *first =
+			CONTAINER_OF(store->waiting.next, struct spool_waiting, link);
 
-		floor = (struct spool_place){ first->floor_epoch, first->floor_offset };
+		floor = (struct spool_place){ first->epoch, first->offset };
 	}
 	return floor;
+}
+
+// Until its end is told, no checkpoint may cover the record: memory does not know yet where its
+// message is.
+void spool_store_wait_for(struct spool_store *store, struct spool_waiting *waiting)
+{
+	waiting->epoch = store->families[0].position.epoch;
+	waiting->offset = store->families[0].position.offset;
+	list_add_last(&store->waiting, &waiting->link);
 }
 
 static void add_message(struct buffer *out, const struct spool_message *message)
@@ -179,27 +188,13 @@ enum error spool_checkpoint_load(struct spool_store *store, struct spool_place *
 	return error;
 }
 
-static bool has_unreadable(const struct spool_store *store)
-{
-	for (uint32_t i = 0; i < SPOOL_FAMILIES_MAX; i++) {
-		const struct list *head = &store->families[i].segments;
-
-		for (struct list *link = head->next; link != head; link = link->next) {
-			if (CONTAINER_OF(link, struct spool_segment, link)->is_unreadable) {
-				return true;
-			}
-		}
-	}
-	return false;
-}
-
 enum error spool_checkpoint_write(struct spool_store *store, bool is_clean)
 {
 	struct buffer bytes = buffer_with_max(SPOOL_CHECKPOINT_BYTES_MAX);
 	uint32_t covered_epoch = own_floor(store).epoch;
 	enum error error;
 
-	if (has_unreadable(store)) {
+	if (spool_store_is_partial(store)) {
 		return OK; // what it holds could not be listed
 	}
 	error = encode(store, is_clean, &bytes);
@@ -245,7 +240,7 @@ void spool_checkpoint_when_due(struct spool_store *store)
 	uint32_t epoch = store->families[0].position.epoch;
 	struct spool_work self = { .checkpoint = buffer_with_max(SPOOL_CHECKPOINT_BYTES_MAX) };
 
-	if (store->is_checkpointing || has_unreadable(store) ||
+	if (store->is_checkpointing || spool_store_is_partial(store) ||
 	    epoch < store->checkpoint_epochs + store->settings.checkpoint_segments) {
 		return;
 	}

@@ -102,23 +102,27 @@ static void close_use(struct spool_writer *writer)
 	writer->file = -1;
 }
 
-static void fail_for_a_while(struct spool_writer *writer, enum error error)
+static void refuse_for_a_while(struct spool_writer *writer, enum error error)
 {
+	atomic_store(&writer->refuse_until_ms, os_clock_mono_ms() + writer->settings.retry_ms);
+	atomic_store(&writer->refusing, (int)error);
+}
+
+static void count_failure(struct spool_writer *writer, enum error error)
+{
+	spool_writer_note_failure(writer, error);
+	close_use(writer);
 	if (++writer->failures_in_row >= SPOOL_FAILURES_MAX) {
-		atomic_store(&writer->refuse_until_ms,
-			     os_clock_mono_ms() + writer->settings.retry_ms);
-		atomic_store(&writer->refusing, (int)error);
+		refuse_for_a_while(writer, error);
 	}
 }
 
-// What was begun at from is not to be trusted any more: the next header says so.
-static void abandon(struct spool_writer *writer, uint32_t segment, uint32_t epoch, uint32_t from,
-		    enum error error)
+// What was written at from is not to be trusted any more: the next header says so.
+static void abandon(struct spool_writer *writer, uint32_t from, enum error error)
 {
-	spool_writer_note_failure(writer, error);
-	spool_supply_abandon(writer, (struct spool_abandoned){ segment, epoch, from });
-	close_use(writer);
-	fail_for_a_while(writer, error);
+	spool_supply_abandon(
+		writer, (struct spool_abandoned){ writer->use.segment, writer->use.epoch, from });
+	count_failure(writer, error);
 }
 
 static enum error write_block(struct spool_writer *writer, int file, uint64_t offset)
@@ -157,10 +161,12 @@ static enum error open_use(struct spool_writer *writer)
 	struct ready_segment ready;
 	enum error error;
 
-	error = spool_supply_trim_abandoned(writer);
-	if (!error) {
-		error = spool_supply_take(writer, &ready);
+	error = writer->epoch < UINT32_MAX ? spool_supply_trim_abandoned(writer) : ERROR_LIMIT;
+	if (error) {
+		refuse_for_a_while(writer, error);
+		return error;
 	}
+	error = spool_supply_take(writer, &ready);
 	if (error) {
 		return error;
 	}
@@ -168,7 +174,7 @@ static enum error open_use(struct spool_writer *writer)
 	writer->file = ready.file;
 	spool_supply_begun(writer, ready.segment, writer->use.epoch, error != OK);
 	if (error) {
-		abandon(writer, ready.segment, writer->use.epoch, 0, error);
+		count_failure(writer, error); // no record was begun: there is no range to name
 		return error;
 	}
 	writer->offset = SPOOL_RECORDS_AT;
@@ -253,7 +259,7 @@ static void commit_batch(struct spool_writer *writer)
 	}
 	error = write_batch(writer, &batch);
 	if (error) {
-		abandon(writer, writer->use.segment, writer->use.epoch, batch.start, error);
+		abandon(writer, batch.start, error);
 	} else {
 		writer->offset += batch.bytes;
 		writer->sequence += batch.records;

@@ -208,13 +208,12 @@ static enum error read_header(int file, struct spool_segment_header *ret_header,
 	if (error) {
 		return error;
 	}
-	if (is_zero(blocks, SPOOL_BLOCK_BYTES)) {
-		return ERROR_NOT_FOUND;
-	}
 	error = spool_segment_header_decode(blocks, ret_header);
-	return error == ERROR_CORRUPT
-		       ? spool_segment_header_decode(blocks + SPOOL_BLOCK_BYTES, ret_header)
-		       : error;
+	if (error == ERROR_CORRUPT) {
+		error = spool_segment_header_decode(blocks + SPOOL_BLOCK_BYTES, ret_header);
+	}
+	return error == ERROR_CORRUPT && is_zero(blocks, SPOOL_BLOCK_BYTES) ? ERROR_NOT_FOUND
+									    : error;
 }
 
 enum error spool_folder_read_header(const struct spool_folder *folder, uint16_t family,

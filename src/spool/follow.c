@@ -92,6 +92,7 @@ static bool read_segment(struct spool_store *store, struct spool_family *family,
 	scan.sequence = family->sequence;
 	scan.limit = limit;
 	scan.committed_below = is_open ? limit : 0;
+	scan.sequence_end = spool_store_sequence_after(store, segment);
 	while (*budget > 0 && scan.offset < limit) {
 		enum spool_scan_result result;
 
@@ -213,28 +214,52 @@ static bool has_fresh_news(const struct spool_family *family)
 	return has_news(family) && atomic_load(&family->commits->mark) != family->stuck_mark;
 }
 
+// The header of that use tells the abandoned ranges before the rest of an older one is read.
+static void learn_of(struct spool_store *store, uint16_t number, uint32_t epoch)
+{
+	struct spool_family *family = &store->families[number];
+
+	if (epoch == family->position.epoch || spool_store_segment(store, number, epoch)) {
+		return;
+	}
+	for (uint32_t i = 0; i < SPOOL_SEGMENTS_MAX; i++) {
+		if (atomic_load(&family->commits->epochs[i]) == epoch) {
+			(void)!spool_store_learn_segment(store, number, i);
+			return;
+		}
+	}
+}
+
+// One segment's part of what lies before the mark. False: no more of it can be had now.
+static bool follow_to(struct spool_store *store, uint16_t number, uint64_t mark, unsigned *budget)
+{
+	struct spool_family *family = &store->families[number];
+	uint32_t epoch = (uint32_t)(mark >> 32);
+	struct spool_segment *segment;
+
+	learn_of(store, number, epoch);
+	segment = spool_store_segment(store, number, family->position.epoch);
+	if (segment && !read_segment(store, family, segment, mark, budget)) {
+		return false;
+	}
+	if (epoch == family->position.epoch) {
+		return family->position.offset == (uint32_t)mark; // not beyond the segment's end
+	}
+	return go_on(store, number, epoch);
+}
+
+// What could not be taken in is no news until the mark moves: by the mark that was tried, for
+// there may be a later one already.
 static void follow_family(struct spool_store *store, uint16_t number, unsigned *budget)
 {
 	struct spool_family *family = &store->families[number];
 
+	family->stuck_mark = 0;
 	while (*budget > 0 && has_news(family)) {
 		uint64_t mark = atomic_load(&family->commits->mark);
-		uint32_t epoch = (uint32_t)(mark >> 32);
-		struct spool_segment *segment =
-			spool_store_segment(store, number, family->position.epoch);
 
-		// Its header tells the abandoned ranges before the rest of an older use is read.
-		if (epoch != family->position.epoch && !spool_store_segment(store, number, epoch)) {
-			for (uint32_t i = 0; i < SPOOL_SEGMENTS_MAX; i++) {
-				if (atomic_load(&family->commits->epochs[i]) == epoch) {
-					(void)!spool_store_learn_segment(store, number, i);
-				}
-			}
-		}
-		if (segment && !read_segment(store, family, segment, mark, budget)) {
-			return;
-		}
-		if (epoch != family->position.epoch && !go_on(store, number, epoch)) {
+		if (mark_is_sound(family, mark) && !follow_to(store, number, mark, budget)) {
+			family->stuck_mark = *budget > 0 ? mark : 0;
 			return;
 		}
 	}
@@ -255,11 +280,7 @@ bool spool_store_follow(struct spool_store *store, unsigned messages_max)
 	unsigned budget = messages_max;
 
 	for (uint16_t i = 0; i < SPOOL_FAMILIES_MAX; i++) {
-		struct spool_family *family = &store->families[i];
-
 		follow_family(store, i, &budget);
-		family->stuck_mark =
-			budget > 0 && has_news(family) ? atomic_load(&family->commits->mark) : 0;
 	}
 	spool_checkpoint_when_due(store);
 	return any_news(store);

@@ -1,9 +1,10 @@
 // The journal: outcomes gather, go to disk in groups, and take effect for good once they are there.
 #include "spool/store_private.h"
+#include "spool/writer_private.h"
 
 #include <stdlib.h>
 
-enum { RETRY_MS = 1000 };
+enum { RETRY_MS = 1000, STATES_BYTES_MAX = 4 * 1024 * 1024 }; // that are noted and not yet written
 
 static bool change_is_sound(const struct spool_change *change)
 {
@@ -63,11 +64,11 @@ static struct spool_state state_after(const struct spool_change *change)
 }
 
 // Takes an encoded state back off the end where it did not fit.
-static enum error check_room(struct buffer *out, size_t len_before)
+static enum error check_room(struct buffer *out, size_t len_before, size_t len_max)
 {
 	enum error error = buffer_error(out);
 
-	if (error) {
+	if (error || out->len > len_max) {
 		out->len = len_before;
 		out->error = OK;
 		return ERROR_NO_MEMORY;
@@ -90,7 +91,7 @@ enum error spool_store_note_whole(struct spool_store *store, struct spool_messag
 	enum error error;
 
 	spool_state_encode_message(&store->states, message, 0);
-	error = check_room(&store->states, before);
+	error = check_room(&store->states, before, store->states.max);
 	gather(store);
 	return error;
 }
@@ -130,7 +131,7 @@ enum error spool_store_note(struct spool_store *store, const struct spool_change
 	}
 	state = state_after(change);
 	spool_state_encode(&store->states, &state, change->outcomes);
-	if (check_room(&store->states, before)) {
+	if (check_room(&store->states, before, STATES_BYTES_MAX)) {
 		free(ended);
 		return ERROR_NO_MEMORY;
 	}
@@ -170,8 +171,11 @@ static void gather_again(struct spool_store *store, struct spool_group *group, e
 		if (message) {
 			(void)!spool_store_note_whole(store, message);
 		} else {
+			size_t before = store->states.len;
+
 			state.outcome_count = 0;
 			spool_state_encode(&store->states, &state, NULL);
+			(void)!check_room(&store->states, before, store->states.max);
 		}
 	}
 	for (struct list *link = &group->link; link != &store->groups; link = link->next) {
@@ -209,44 +213,97 @@ static void group_done(void *context, struct spool_append *append, enum error er
 	call_waits(&waits);
 }
 
+// How much of the states goes into the next record: whole ones, as many as fit.
+static size_t group_bytes(const struct spool_store *store)
+{
+	size_t max = spool_writer_record_bytes_max(store->writer) - SPOOL_RECORD_HEADER_BYTES;
+	struct wire_reader reader = wire_reader_of(buffer_view(&store->states));
+	struct spool_state state;
+	size_t len = 0;
+
+	if (store->states.len <= max) {
+		return store->states.len;
+	}
+	while (spool_state_next(&reader, &state) && store->states.len - reader.rest.len <= max) {
+		len = store->states.len - reader.rest.len;
+	}
+	return len;
+}
+
+// Those whose end these states tell: both are in the order in which they were noted.
+static void take_ended(struct spool_store *store, struct spool_group *group)
+{
+	struct wire_reader reader = wire_reader_of(buffer_view(&group->states));
+	struct spool_state state;
+
+	while (!list_empty(&store->ended) && spool_state_next(&reader, &state)) {
+		struct spool_ended *first =
+			CONTAINER_OF(store->ended.next, struct spool_ended, link);
+
+		if ((state.flags & SPOOL_STATE_GONE) && state.id == first->id) {
+			list_add_last(&group->ended, list_take_first(&store->ended));
+		}
+	}
+}
+
 static enum error append_group(struct spool_store *store, struct spool_group *group)
 {
-	struct buffer copy = buffer_with_max(group->states.max);
+	struct buffer head = buffer_with_max(group->states.len);
 
-	buffer_add(&copy, buffer_view(&group->states));
-	return spool_writer_append_record(store->port, &group->append, copy,
+	buffer_add(&head, buffer_view(&group->states));
+	return spool_writer_append_record(store->port, &group->append, head,
 					  (uint32_t)group->states.len, 0, NULL, 0, group_done,
 					  group);
 }
 
+static enum error flush_group(struct spool_store *store)
+{
+	size_t len = group_bytes(store);
+	struct spool_group *group = len > 0 ? calloc(1, sizeof *group) : NULL;
+	enum error error;
+
+	if (!group) {
+		return len > 0 ? ERROR_NO_MEMORY : ERROR_LIMIT;
+	}
+	group->store = store;
+	group->states = buffer_with_max(len);
+	buffer_add(&group->states, view_first(buffer_view(&store->states), len));
+	error = buffer_error(&group->states);
+	if (!error) {
+		error = append_group(store, group);
+	}
+	if (error) {
+		buffer_done(&group->states);
+		free(group);
+		return error;
+	}
+	buffer_consume(&store->states, len);
+	list_init(&group->ended);
+	list_init(&group->waits);
+	take_ended(store, group);
+	list_add_last(&store->groups, &group->link);
+	return OK;
+}
+
 void spool_store_flush(struct spool_store *store)
 {
-	struct spool_group *group;
-	enum error error;
+	enum error error = OK;
 
 	if (store->states.len == 0) {
 		return;
 	}
-	group = calloc(1, sizeof *group);
-	error = group ? OK : ERROR_NO_MEMORY;
-	if (!error) {
-		group->store = store;
-		group->states = store->states;
-		error = append_group(store, group);
+	while (!error && store->states.len > 0) {
+		error = flush_group(store);
 	}
 	if (error) {
-		free(group);
 		store->status.journal_error = error;
 		os_timer_set(&store->journal_timer, RETRY_MS);
 		return;
 	}
 	os_timer_stop(&store->journal_timer);
-	store->states = buffer_with_max(group->states.max);
-	list_init(&group->ended);
-	list_init(&group->waits);
-	move_all(&store->ended, &group->ended);
-	move_all(&store->waits, &group->waits);
-	list_add_last(&store->groups, &group->link);
+	buffer_done(&store->states);
+	move_all(&store->waits,
+		 &CONTAINER_OF(store->groups.previous, struct spool_group, link)->waits);
 }
 
 void spool_store_group_timer(void *context)
@@ -285,14 +342,16 @@ static void apply_submission(struct spool_store *store, struct spool_submission 
 	struct spool_message *message = submission->message;
 	struct spool_ended *ended = calloc(1, sizeof *ended);
 	struct spool_state state;
+	size_t before;
 
 	message->internal &= (uint8_t)~SPOOL_IS_SUBMITTING;
 	if (!ended || !spool_state_next(&reader, &state)) {
 		free(ended); // recovery will find it
 		return;
 	}
+	before = store->states.len;
 	buffer_add(&store->states, buffer_view(&submission->state));
-	(void)!check_room(&store->states, store->states.len);
+	(void)!check_room(&store->states, before, store->states.max);
 	apply(store, message, &state, ended);
 	gather(store);
 }
@@ -303,7 +362,7 @@ static void submission_done(void *context, struct spool_append *append, enum err
 	struct spool_store *store = submission->store;
 
 	(void)append;
-	list_remove(&submission->link);
+	list_remove(&submission->waiting.link);
 	if (submission->message && error) {
 		submission->message->internal &= (uint8_t)~SPOOL_IS_SUBMITTING;
 	} else if (submission->message) {
@@ -356,8 +415,6 @@ enum error spool_store_submit(struct spool_store *store, struct spool_submission
 		.store = store,
 		.message = change ? change->message : NULL,
 		.state = buffer_with_max(SPOOL_JOURNAL_BYTES),
-		.floor_epoch = store->families[0].position.epoch,
-		.floor_offset = store->families[0].position.offset,
 		.done = done,
 		.context = context,
 	};
@@ -376,6 +433,6 @@ enum error spool_store_submit(struct spool_store *store, struct spool_submission
 	if (change) {
 		change->message->internal |= SPOOL_IS_SUBMITTING;
 	}
-	list_add_last(&store->submissions, &submission->link);
+	spool_store_wait_for(store, &submission->waiting);
 	return OK;
 }

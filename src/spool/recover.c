@@ -20,6 +20,8 @@ static void find_segment(void *context, uint16_t family, uint32_t number)
 		return;
 	}
 	if (error) {
+		// Where it may be readable later, what it holds must not be forgotten.
+		recovery->store->is_partial |= error != ERROR_CORRUPT;
 		spool_store_fault(recovery->store, "a segment's header is not readable",
 				  (struct spool_ref){ family, (uint16_t)number, 0, 0, 0 });
 		return;
@@ -79,14 +81,14 @@ static uint32_t limit_by_mark(const struct spool_family *family,
 	return segment->header.epoch == epoch ? offset : SPOOL_RECORDS_AT;
 }
 
-static uint64_t sequence_after(const struct spool_family *family,
-			       const struct spool_segment *segment)
+uint64_t spool_store_sequence_after(const struct spool_store *store,
+				    const struct spool_segment *segment)
 {
+	const struct list *head = &store->families[segment->header.family].segments;
 	const struct spool_segment *next =
 		CONTAINER_OF(segment->link.next, struct spool_segment, link);
 
-	if (segment->link.next == &family->segments ||
-	    next->header.epoch != segment->header.epoch + 1) {
+	if (segment->link.next == head || next->header.epoch != segment->header.epoch + 1) {
 		return 0;
 	}
 	return next->header.sequence;
@@ -95,40 +97,89 @@ static uint64_t sequence_after(const struct spool_family *family,
 typedef void record_fn(struct recovery *recovery, struct spool_segment *segment,
 		       const struct spool_record *record);
 
-static void scan_segment(struct recovery *recovery, struct spool_segment *segment, record_fn *fn)
+// The whole segment into the window.
+static enum error read_whole(struct spool_store *store, struct spool_segment *segment)
 {
-	struct spool_store *store = recovery->store;
-	struct spool_family *family = &store->families[segment->header.family];
-	struct spool_scan scan = spool_scan_of(&segment->header);
-	struct spool_record record;
-	enum spool_scan_result result;
 	enum error error = spool_store_read(store, segment, 0, segment->header.segment_bytes);
 
 	if (segment->pins == 0) {
 		os_file_close(segment->file);
 		segment->file = -1;
 	}
+	if (!error && store->window.len < segment->header.segment_bytes) {
+		error = ERROR_CORRUPT;
+	}
+	return error;
+}
+
+// A fault may be one of the moment: the segment was read while its writer wrote, or is used again
+// by now. So it is read once more before anything is called corrupt. False: its use is over.
+static bool look_again(struct spool_store *store, struct spool_segment *segment,
+		       struct spool_scan *scan)
+{
+	struct spool_segment_header header;
+	enum error error = read_whole(store, segment);
+
+	scan->window = buffer_view(&store->window);
+	if (!error) {
+		error = spool_folder_read_header(&store->folder, segment->header.family,
+						 segment->header.segment, &header);
+	}
+	if (error) {
+		scan->limit = scan->offset; // nothing more can be had
+		return error != ERROR_NOT_FOUND;
+	}
+	return header.tag == segment->header.tag;
+}
+
+static void scan_records(struct recovery *recovery, struct spool_segment *segment,
+			 struct spool_scan *scan, record_fn *fn)
+{
+	struct spool_record record;
+	struct spool_scan before = *scan;
+	bool is_second_look = false;
+	enum spool_scan_result result;
+
+	while (recovery->error == OK &&
+	       (result = spool_scan_next(scan, &record)) != SPOOL_SCAN_END) {
+		if (result == SPOOL_SCAN_RECORD) {
+			fn(recovery, segment, &record);
+		} else if (!is_second_look) {
+			is_second_look = true;
+			*scan = before;
+			if (!look_again(recovery->store, segment, scan)) {
+				return;
+			}
+		} else {
+			spool_store_fault(recovery->store, "records are corrupt",
+					  spool_ref_of(segment, &record));
+		}
+		before = *scan;
+	}
+}
+
+static void scan_segment(struct recovery *recovery, struct spool_segment *segment, record_fn *fn)
+{
+	struct spool_store *store = recovery->store;
+	struct spool_family *family = &store->families[segment->header.family];
+	struct spool_scan scan = spool_scan_of(&segment->header);
+	enum error error;
+
+	// Before the bytes are read: what is committed meanwhile may be missing among them.
+	scan.limit = limit_by_mark(family, segment);
+	scan.sequence_end = spool_store_sequence_after(store, segment);
+	error = read_whole(store, segment);
 	if (error == ERROR_NO_MEMORY) {
 		recovery->error = error;
 	}
-	if (error || store->window.len < segment->header.segment_bytes) {
+	if (error) {
 		segment->is_unreadable = true;
 		spool_store_fault(store, "a segment is not readable",
 				  spool_ref_of(segment, &(struct spool_record){ 0 }));
 		return;
 	}
 	scan.window = buffer_view(&store->window);
-	scan.limit = limit_by_mark(family, segment);
-	scan.sequence_end = sequence_after(family, segment);
-	while (recovery->error == OK &&
-	       (result = spool_scan_next(&scan, &record)) != SPOOL_SCAN_END) {
-		if (result == SPOOL_SCAN_RECORD) {
-			fn(recovery, segment, &record);
-		} else {
-			spool_store_fault(store, "records are corrupt",
-					  spool_ref_of(segment, &record));
-		}
-	}
+	scan_records(recovery, segment, &scan, fn);
 	family->position = (struct spool_place){ segment->header.epoch, scan.offset };
 	family->sequence = scan.sequence;
 }
@@ -283,15 +334,8 @@ static void read_message(struct recovery *recovery, struct spool_segment *segmen
 static void sweep_index(struct recovery *recovery)
 {
 	struct spool_store *store = recovery->store;
-	bool is_whole = true;
+	bool is_whole = !spool_store_is_partial(store);
 
-	for (uint16_t f = 0; f < SPOOL_FAMILIES_MAX; f++) {
-		struct list *segments = &store->families[f].segments;
-
-		for (struct list *link = segments->next; link != segments; link = link->next) {
-			is_whole &= !CONTAINER_OF(link, struct spool_segment, link)->is_unreadable;
-		}
-	}
 	for (size_t i = 0; i < store->index.capacity;) {
 		struct spool_message *message = store->index.slots[i];
 

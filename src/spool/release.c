@@ -101,6 +101,7 @@ void spool_store_free_segments(struct spool_store *store, uint16_t family)
 
 struct copy {
 	struct spool_append append;
+	struct spool_waiting waiting;
 	struct spool_store *store;
 	uint64_t id;
 	struct buffer body; // of the record that is copied, whole
@@ -114,6 +115,7 @@ static void copied(void *context, struct spool_append *append, enum error error)
 	struct spool_message *message = spool_index_get(&store->index, copy->id);
 	struct spool_ref before;
 
+	list_remove(&copy->waiting.link);
 	if (message) {
 		message->internal &= (uint8_t)~SPOOL_IS_COPYING;
 	}
@@ -198,6 +200,7 @@ static bool copy_forward(struct spool_store *store, struct spool_message *messag
 		return false;
 	}
 	message->internal |= SPOOL_IS_COPYING;
+	spool_store_wait_for(store, &copy->waiting);
 	return true;
 }
 
@@ -267,14 +270,8 @@ static bool remove_if_orphan(void *context, const char *name)
 
 void spool_store_remove_orphans(struct spool_store *store)
 {
-	for (uint32_t i = 0; i < SPOOL_FAMILIES_MAX; i++) {
-		const struct list *head = &store->families[i].segments;
-
-		for (struct list *link = head->next; link != head; link = link->next) {
-			if (CONTAINER_OF(link, struct spool_segment, link)->is_unreadable) {
-				return; // it may name them
-			}
-		}
+	if (store->status.faults > 0) {
+		return; // what was not understood or not readable may name them
 	}
 	(void)!os_dir_list(store->folder.body, remove_if_orphan, store);
 }

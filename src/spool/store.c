@@ -13,7 +13,7 @@ enum {
 	CHECKPOINT_SEGMENTS = 4,
 	COPY_FORWARD_SEGMENTS = 64,
 	REASON_BYTES = 64 * 1024 * 1024,
-	STATES_BYTES_MAX = 4 * 1024 * 1024,
+	STATES_BYTES_MAX = 256 * 1024 * 1024, // with what is written again
 };
 
 struct spool_segment *spool_store_segment(const struct spool_store *store, uint16_t family,
@@ -58,6 +58,20 @@ void spool_store_remove_segment(struct spool_store *store, struct spool_segment 
 	os_file_close(segment->file);
 	free(segment);
 	store->status.segments--;
+}
+
+bool spool_store_is_partial(const struct spool_store *store)
+{
+	bool is_partial = store->is_partial;
+
+	for (uint32_t i = 0; i < SPOOL_FAMILIES_MAX; i++) {
+		const struct list *head = &store->families[i].segments;
+
+		for (struct list *link = head->next; link != head; link = link->next) {
+			is_partial |= CONTAINER_OF(link, struct spool_segment, link)->is_unreadable;
+		}
+	}
+	return is_partial;
 }
 
 enum error spool_store_pin(struct spool_store *store, struct spool_segment *segment)
@@ -233,7 +247,7 @@ struct spool_store *spool_store_new(int dir, const struct spool_store_settings *
 	list_init(&store->ended);
 	list_init(&store->waits);
 	list_init(&store->groups);
-	list_init(&store->submissions);
+	list_init(&store->waiting);
 	list_init(&store->works);
 	store->own_commits = calloc(1, sizeof *store->own_commits);
 	store->own_queue = settings->queue ? NULL : calloc(1, sizeof *store->own_queue);
@@ -340,7 +354,8 @@ static enum error open_all(struct spool_store *store, int dir)
 		error = note_crashes(store);
 	}
 	if (!error) {
-		error = spool_checkpoint_write(store, false);
+		// On a full disk the one before goes on to hold; the next follow tries again.
+		(void)!spool_checkpoint_write(store, false);
 	}
 	return error;
 }

@@ -158,13 +158,16 @@ void spool_wait_cancel(struct spool_wait *wait);
 // happened: try again later. The new message then comes through spool_store_follow.
 // The body may be at most SPOOL_BODY_INLINE_BYTES, or a finished file (SPOOL_BODY_FILE) made with
 // spool_body_new on spool_store_writer.
-struct spool_submission {
+struct spool_waiting { // the store's: a record under way that puts a message somewhere
 	struct list link;
+	uint32_t epoch, offset; // it lies behind this in the store's own family
+};
+struct spool_submission {
+	struct spool_waiting waiting;
 	struct spool_append append;
 	struct spool_store *store;
 	struct spool_message *message; // whose outcome it is; NULL: nobody's
 	struct buffer state;           // that becomes true with it
-	uint32_t floor_epoch, floor_offset;
 	void (*done)(void *context, enum error error);
 	void *context;
 };

@@ -90,6 +90,7 @@ struct spool_store {
 	struct spool_store_status status;
 	uint64_t reason_bytes;
 	bool is_careful, is_inspecting, is_closing;
+	bool is_partial; // a header could not be read now: as a segment that is unreadable
 
 	struct spool_commit_page *own_commits; // of family 0
 	struct spool_queue_page *own_queue;    // where none was given
@@ -97,8 +98,8 @@ struct spool_store {
 	struct spool_port *port;
 	struct buffer states; // the group that gathers
 	struct list ended, waits;
-	struct list groups;      // under way
-	struct list submissions; // under way: struct spool_submission
+	struct list groups;  // under way
+	struct list waiting; // submissions and copies under way, oldest first
 	struct os_timer journal_timer, copy_timer;
 
 	struct os_pool *pool; // removes body files, writes checkpoints
@@ -118,6 +119,8 @@ enum error spool_store_add_segment(struct spool_store *store,
 				   const struct spool_segment_header *header) must_check;
 void spool_store_remove_segment(struct spool_store *store, struct spool_segment *segment);
 enum error spool_store_pin(struct spool_store *store, struct spool_segment *segment) must_check;
+// Something could not be read: then no checkpoint is written, and nothing is taken for a leftover.
+bool spool_store_is_partial(const struct spool_store *store);
 void spool_store_unpin(struct spool_store *store, struct spool_segment *segment);
 void spool_store_fault(struct spool_store *store, const char *what, struct spool_ref where);
 // A message without a place; NULL: no memory. In the index, not in the list.
@@ -141,6 +144,9 @@ static inline struct spool_ref spool_ref_of(const struct spool_segment *segment,
 
 // recover.c
 enum error spool_store_recover(struct spool_store *store) must_check;
+// The first sequence number of the family's next use where that is known, else 0.
+uint64_t spool_store_sequence_after(const struct spool_store *store,
+				    const struct spool_segment *segment);
 // Reads the header of that use and adds it; the family's commit page says where it is.
 enum error spool_store_learn_segment(struct spool_store *store, uint16_t family,
 				     uint32_t segment) must_check;
@@ -157,6 +163,8 @@ enum error spool_checkpoint_load(struct spool_store *store,
 				 struct spool_place *ret_covered) must_check;
 enum error spool_checkpoint_write(struct spool_store *store, bool is_clean) must_check; // blocking
 void spool_checkpoint_when_due(struct spool_store *store);
+
+void spool_store_wait_for(struct spool_store *store, struct spool_waiting *waiting);
 
 // release.c
 void spool_store_release(struct spool_store *store, const struct spool_ended *ended);

@@ -84,20 +84,29 @@ static void set_slot(struct spool_writer *writer, uint32_t segment, struct slot 
 	pthread_mutex_unlock(&writer->supply_lock);
 }
 
+// Its end is made durable: an abandoned range is forgotten with it, and must not come back.
+static void remove_segment(struct spool_writer *writer, uint32_t segment)
+{
+	enum error error =
+		spool_folder_remove_segment(&writer->folder, writer->settings.family, segment);
+
+	if (!error || error == ERROR_NOT_FOUND) {
+		error = os_dir_sync(writer->folder.log);
+	}
+	if (error) {
+		set_slot(writer, segment, (struct slot){ .state = SLOT_BAD });
+		return;
+	}
+	set_slot(writer, segment, (struct slot){ .state = SLOT_ABSENT });
+	atomic_fetch_sub(&writer->segment_count, 1);
+}
+
 static void remove_surplus(struct spool_writer *writer)
 {
 	uint32_t segment;
 
 	while ((segment = pick_free(writer, USE_REMOVE)) < SPOOL_SEGMENTS_MAX) {
-		enum error error = spool_folder_remove_segment(&writer->folder,
-							       writer->settings.family, segment);
-
-		if (error && error != ERROR_NOT_FOUND) {
-			set_slot(writer, segment, (struct slot){ .state = SLOT_BAD });
-			continue;
-		}
-		set_slot(writer, segment, (struct slot){ .state = SLOT_ABSENT });
-		atomic_fetch_sub(&writer->segment_count, 1);
+		remove_segment(writer, segment);
 	}
 }
 
@@ -134,8 +143,7 @@ static enum error make_new(struct spool_writer *writer, struct ready_segment *re
 	error = spool_folder_zero_segment(&writer->folder, writer->settings.family, segment, bytes,
 					  &ret_ready->file);
 	if (error) {
-		set_slot(writer, segment,
-			 (struct slot){ .state = error == ERROR_NO_SPACE ? SLOT_BLANK : SLOT_BAD });
+		remove_segment(writer, segment); // it may hold the last room on the disk
 		spool_writer_note_failure(writer, error);
 		return error;
 	}
@@ -278,6 +286,7 @@ static void find_segment(void *context, uint16_t family, uint32_t segment)
 	error = spool_folder_read_header(&writer->folder, family, segment, &header);
 	if (error) {
 		slot->state = error == ERROR_NOT_FOUND ? SLOT_BLANK : SLOT_BAD;
+		writer->is_unsure |= error != ERROR_NOT_FOUND;
 		return;
 	}
 	*slot = (struct slot){ header.epoch, header.segment_bytes, SLOT_USED };
@@ -288,39 +297,57 @@ static void find_segment(void *context, uint16_t family, uint32_t segment)
 	}
 }
 
-// The last segment of the life before: where its records end, and the highest id among them. It is
-// synced, so that what deliver will find in it stays.
-static enum error read_tail(struct spool_writer *writer, int file)
+static void note_last_id(struct spool_writer *writer, const struct spool_record *record)
+{
+	struct arena arena = arena_with_max(SPOOL_ENVELOPE_BYTES_MAX);
+	struct spool_envelope envelope;
+
+	if (record->envelope.len > 0 &&
+	    spool_envelope_decode(record->envelope, &arena, &envelope) == OK &&
+	    envelope.id > writer->last_id) {
+		writer->last_id = envelope.id;
+	}
+	arena_done(&arena);
+}
+
+static void scan_tail(struct spool_writer *writer, struct view bytes)
 {
 	struct spool_segment_header *last = &writer->use;
 	struct spool_scan scan = spool_scan_of(last);
 	struct spool_record record;
 	enum spool_scan_result result;
-	char *bytes = malloc(last->segment_bytes);
-	enum error error = bytes ? OK : ERROR_NO_MEMORY;
 
-	if (!error) {
-		error = os_file_read_at(file, 0, bytes, last->segment_bytes);
-	}
-	if (!error) {
-		error = os_file_sync_data(file);
-	}
-	scan.window = view_of(bytes, last->segment_bytes);
+	scan.window = bytes;
 	scan.limit = spool_segment_limit(last, last->segment, last->epoch, scan.limit);
-	while (!error && (result = spool_scan_next(&scan, &record)) != SPOOL_SCAN_END) {
-		struct arena arena = arena_with_max(SPOOL_ENVELOPE_BYTES_MAX);
-		struct spool_envelope envelope;
-
-		if (result == SPOOL_SCAN_RECORD && record.envelope.len > 0 &&
-		    spool_envelope_decode(record.envelope, &arena, &envelope) == OK &&
-		    envelope.id > writer->last_id) {
-			writer->last_id = envelope.id;
+	while ((result = spool_scan_next(&scan, &record)) != SPOOL_SCAN_END) {
+		if (result == SPOOL_SCAN_RECORD) {
+			note_last_id(writer, &record);
 		}
-		arena_done(&arena);
+	}
+	writer->sequence = scan.sequence;
+}
+
+// The last segment of the life before: where its records end, and the highest id among them. It is
+// synced, so that what deliver will find in it stays.
+static enum error read_tail(struct spool_writer *writer, int file)
+{
+	struct spool_segment_header *last = &writer->use;
+	char *bytes = malloc(last->segment_bytes);
+	enum error error;
+
+	if (!bytes) {
+		return ERROR_NO_MEMORY;
+	}
+	writer->sequence = last->sequence;
+	error = os_file_read_at(file, 0, bytes, last->segment_bytes);
+	if (error) {
+		writer->is_unsure = true; // a bad place on the disk must not end the service
+		spool_writer_note_failure(writer, error);
+	} else {
+		scan_tail(writer, view_of(bytes, last->segment_bytes));
 	}
 	free(bytes);
-	writer->sequence = scan.sequence;
-	return error;
+	return os_file_sync_data(file);
 }
 
 enum error spool_supply_open(struct spool_writer *writer)
@@ -330,6 +357,7 @@ enum error spool_supply_open(struct spool_writer *writer)
 
 	writer->sequence = 1;
 	if (error || writer->epoch == 0) {
+		writer->epoch = writer->is_unsure ? SPOOL_EPOCHS_UNSURE : 0;
 		return error;
 	}
 	writer->last_id = writer->use.last_id;
@@ -342,5 +370,8 @@ enum error spool_supply_open(struct spool_writer *writer)
 	}
 	error = read_tail(writer, file);
 	os_file_close(file);
+	if (writer->is_unsure && writer->epoch < UINT32_MAX - SPOOL_EPOCHS_UNSURE) {
+		writer->epoch += SPOOL_EPOCHS_UNSURE;
+	}
 	return error;
 }

@@ -65,6 +65,9 @@ static enum error open_parts(struct spool_writer *writer, int dir, struct os_loo
 		spool_writer_supply(writer);
 		error = (enum error)atomic_load(&writer->supply_error);
 	}
+	if (error == ERROR_NO_SPACE) {
+		error = OK; // spool_writer_admit refuses until there is room again
+	}
 	if (!error) {
 		error = os_worker_new(loop, "supply", spool_writer_supply, writer,
 				      &writer->supplier);
@@ -238,6 +241,13 @@ void spool_port_free(struct spool_port *port)
 	free(port);
 }
 
+uint32_t spool_writer_record_bytes_max(const struct spool_writer *writer)
+{
+	uint32_t room = writer->settings.segment_bytes - SPOOL_RECORDS_AT;
+
+	return room < SPOOL_BATCH_BYTES ? room : SPOOL_BATCH_BYTES;
+}
+
 static enum error measure(const struct spool_writer *writer, struct spool_append *append)
 {
 	uint64_t body_bytes = 0, bytes;
@@ -249,10 +259,7 @@ static enum error measure(const struct spool_writer *writer, struct spool_append
 		body_bytes += append->body[i].len;
 	}
 	bytes = SPOOL_RECORD_HEADER_BYTES + append->head.len + body_bytes;
-	if (body_bytes > SPOOL_BODY_INLINE_BYTES ||
-	    spool_pad(bytes, SPOOL_BLOCK_BYTES) > SPOOL_BATCH_BYTES ||
-	    spool_pad(bytes, SPOOL_BLOCK_BYTES) + SPOOL_RECORDS_AT >
-		    writer->settings.segment_bytes) {
+	if (body_bytes > SPOOL_BODY_INLINE_BYTES || bytes > spool_writer_record_bytes_max(writer)) {
 		return ERROR_INVALID;
 	}
 	append->body_bytes = (uint32_t)body_bytes;

@@ -46,7 +46,7 @@ struct spool_writer_settings spool_writer_defaults(uint16_t family);
 // Blocking: for start-up. dir is the spool folder (the writer keeps its own handles); what is
 // missing in it is made. loop hosts the threads in the simulation, and must outlive the writer.
 // ERROR_BUSY: another writer has this family (during an upgrade: take the next one).
-// ERROR_NO_SPACE: not even a first segment fits.
+// On a full disk it opens, and spool_writer_admit says so.
 enum error spool_writer_open(int dir, struct os_loop *loop,
 			     const struct spool_writer_settings *settings,
 			     struct spool_writer **ret_writer) must_check;

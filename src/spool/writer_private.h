@@ -12,6 +12,9 @@
 
 #include <pthread.h>
 
+// SPOOL_EPOCHS_UNSURE: left out where an earlier use cannot be read, for it may have had a higher
+// one.
+enum { SPOOL_EPOCHS_UNSURE = 1 << 16 };
 enum { SPOOL_FAILURES_MAX = 3, SPOOL_RETRY_MS = 10000, SPOOL_SPARE_SEGMENTS = 8 };
 
 enum slot_state {
@@ -51,6 +54,7 @@ struct spool_writer {
 	uint64_t last_id;
 	uint32_t failures_in_row;
 	uint32_t epoch; // highest so far
+	bool is_unsure; // at the opening: there may have been higher ones, and more records
 	uint32_t woken; // the sleep value that deliver was woken for
 	struct spool_append *waiting_first, **waiting_end;
 	char *batch_bytes; // SPOOL_BATCH_BYTES, aligned for direct writes
@@ -103,5 +107,7 @@ void spool_supply_abandon(struct spool_writer *writer, struct spool_abandoned ra
 
 // writer.c. Stops the threads and commits what came in; completions wait in their ports.
 void spool_writer_stop(struct spool_writer *writer);
+// The most that one record may have, header and all.
+uint32_t spool_writer_record_bytes_max(const struct spool_writer *writer);
 // Why nothing is taken now, or OK.
 enum error spool_writer_refusal(const struct spool_writer *writer);

@@ -105,6 +105,6 @@ enum error os_dir_free_bytes(int dir, uint64_t *ret_bytes, uint64_t *ret_inodes)
 		return error_from_errno(errno);
 	}
 	*ret_bytes = (uint64_t)status.f_bavail * status.f_frsize;
-	*ret_inodes = status.f_favail;
+	*ret_inodes = status.f_files > 0 ? status.f_favail : UINT64_MAX;
 	return OK;
 }
