@@ -7,6 +7,8 @@
 
 enum { VERSION = 1, ABANDONED_BYTES = 12, HEADER_ABANDONED_AT = 64, RECORD_CHECKED_FROM = 12 };
 
+enum { SEARCHES_MAX = 16 }; // times the segment's size: only made to cost time does one reach it
+
 static const char magic[8] = "PBSPOOL1";
 
 void spool_segment_header_encode(const struct spool_segment_header *header,
@@ -134,7 +136,7 @@ static uint64_t window_end(const struct spool_scan *scan)
 }
 
 // RECORD: valid. MORE: may be, but the window ends inside it. END: not a record.
-static enum spool_scan_result record_at(const struct spool_scan *scan, uint64_t offset,
+static enum spool_scan_result record_at(struct spool_scan *scan, uint64_t offset,
 					struct spool_record *ret_record)
 {
 	const char *header;
@@ -156,6 +158,7 @@ static enum spool_scan_result record_at(const struct spool_scan *scan, uint64_t 
 	if (offset + len > window_end(scan)) {
 		return offset + len <= scan->limit ? SPOOL_SCAN_MORE : SPOOL_SCAN_END;
 	}
+	scan->searched += len;
 	if (record_crc(header, len) != wire_get_u32(header + 8)) {
 		return SPOOL_SCAN_END;
 	}
@@ -175,7 +178,9 @@ static enum spool_scan_result record_at(const struct spool_scan *scan, uint64_t 
 bool spool_record_at(const struct spool_scan *scan, uint32_t offset,
 		     struct spool_record *ret_record)
 {
-	return record_at(scan, offset, ret_record) == SPOOL_SCAN_RECORD;
+	struct spool_scan once = *scan;
+
+	return record_at(&once, offset, ret_record) == SPOOL_SCAN_RECORD;
 }
 
 static bool is_zero(const char *bytes, size_t len)
@@ -189,8 +194,7 @@ static bool is_zero(const char *bytes, size_t len)
 }
 
 // The next record where one is due: here, or behind the padding that ends a batch.
-static enum spool_scan_result due_record(const struct spool_scan *scan,
-					 struct spool_record *ret_record)
+static enum spool_scan_result due_record(struct spool_scan *scan, struct spool_record *ret_record)
 {
 	enum spool_scan_result result = record_at(scan, scan->offset, ret_record);
 	uint64_t block = spool_pad(scan->offset, SPOOL_BLOCK_BYTES);
@@ -229,6 +233,19 @@ static bool was_committed_behind(const struct spool_scan *scan, const struct spo
 	       record->sequence < scan->sequence_end || record->offset < scan->committed_below;
 }
 
+// All that is left is corrupt.
+static enum spool_scan_result fault_to_the_end(struct spool_scan *scan,
+					       struct spool_record *ret_record)
+{
+	*ret_record = (struct spool_record){ .offset = scan->offset,
+					     .bytes = scan->limit - scan->offset };
+	if (scan->sequence < scan->sequence_end) {
+		scan->sequence = scan->sequence_end;
+	}
+	scan->limit = scan->offset;
+	return SPOOL_SCAN_FAULT;
+}
+
 // Something other than the next record is here. It is corruption if a later record shows that this
 // place was synced once; otherwise it is where the segment ends.
 static enum spool_scan_result find_end_or_fault(struct spool_scan *scan,
@@ -240,6 +257,10 @@ static enum spool_scan_result find_end_or_fault(struct spool_scan *scan,
 	for (uint64_t offset = spool_pad(from, 8); offset < scan->limit; offset += 8) {
 		enum spool_scan_result result = record_at(scan, offset, &record);
 
+		scan->searched += 8;
+		if (scan->searched / SEARCHES_MAX > scan->limit) {
+			return fault_to_the_end(scan, ret_record);
+		}
 		if (result == SPOOL_SCAN_MORE) {
 			return SPOOL_SCAN_MORE;
 		}
@@ -259,10 +280,7 @@ static enum spool_scan_result find_end_or_fault(struct spool_scan *scan,
 		offset = spool_pad(record.offset + record.bytes, 8) - 8;
 	}
 	if (scan->sequence < scan->sequence_end) {
-		*ret_record = (struct spool_record){ .offset = from, .bytes = scan->limit - from };
-		scan->sequence = scan->sequence_end;
-		scan->limit = from;
-		return SPOOL_SCAN_FAULT;
+		return fault_to_the_end(scan, ret_record);
 	}
 	return SPOOL_SCAN_END;
 }

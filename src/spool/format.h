@@ -74,6 +74,7 @@ struct spool_scan {
 	// record below it was committed, so that a fault before it is corruption and no torn tail.
 	uint64_t sequence_end;
 	uint32_t committed_below; // offset; the same for places: known from the commit mark, else 0
+	uint64_t searched;        // bytes looked at so far: bounded, whatever the segment holds
 };
 
 enum spool_scan_result {

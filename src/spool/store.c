@@ -367,9 +367,9 @@ static void close_writer(struct spool_store *store)
 		spool_writer_stop(store->writer);
 		spool_port_free(store->port);
 	}
-	os_pool_free(store->pool);
-	os_timer_stop(&store->journal_timer);
+	os_timer_stop(&store->journal_timer); // the last completions may have set it
 	os_timer_stop(&store->copy_timer);
+	os_pool_free(store->pool);
 }
 
 enum error spool_store_open(int dir, struct os_loop *loop,
