@@ -346,6 +346,57 @@ static void a55_a_start_of_deliver_while_mail_comes_in_misses_nothing(void **sta
 	}
 }
 
+static void told_of_record(void *context, struct spool_append *append, enum error error)
+{
+	(void)append;
+	*(bool *)context = error == OK;
+}
+
+static void append_of_a_later_version(struct world *world)
+{
+	struct spool_recipient bob = { .address = VIEW("b@x.example") };
+	struct spool_envelope envelope = { .id = 5, .recipients = &bob, .recipient_count = 1 };
+	struct buffer head = buffer_with_max(1000);
+	struct spool_append append;
+	bool is_done = false;
+
+	assert_int_equal(spool_envelope_encode(&head, &envelope), OK);
+	wire_add_u16(&head, 0x80ff);
+	wire_add_string(&head, VIEW("tenant"));
+	assert_int_equal(spool_writer_append_record(world->port, &append, head, 0, 5, NULL, 0,
+						    told_of_record, &is_done),
+			 OK);
+	for (int i = 0; i < 1000 && !is_done; i++) {
+		world_turn(world, 1);
+	}
+	assert_true(is_done);
+}
+
+static void what_a_later_version_wrote_is_kept_for_it(void **state)
+{
+	struct world world;
+
+	(void)state;
+	world_open(&world);
+	world_start_writer(&world);
+	append_of_a_later_version(&world);
+	for (int start = 0; start < 3; start++) {
+		assert_int_equal(world_start_store(&world), OK);
+		assert_int_equal(world.faults, 1);
+		world_stop_store(&world);
+	}
+	assert_int_equal(world_start_store(&world), OK);
+	world_append_many(&world, 100, 1000);
+	world_follow(&world);
+	for (uint64_t id = 100; id < 1100; id++) {
+		assert_int_equal(world_note(&world, id, 0, delivered), OK);
+	}
+	world_commit(&world);
+	assert_int_equal(atomic_load(&world.queue.freed[1][0]), 0);
+	assert_int_equal(atomic_load(&world.queue.freed[1][1]), 2);
+	world_done(&world);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -358,6 +409,7 @@ int main(void)
 		cmocka_unit_test(a55_leftover_bodies_go_only_when_every_message_is_known),
 		cmocka_unit_test(a27_a_body_dropped_while_it_is_written_leaves_no_file),
 		cmocka_unit_test(too_many_abandoned_ranges_are_said_and_end),
+		cmocka_unit_test(what_a_later_version_wrote_is_kept_for_it),
 		cmocka_unit_test(a55_a_start_of_deliver_while_mail_comes_in_misses_nothing),
 	};
 

@@ -60,7 +60,7 @@ static enum error take_record(struct spool_store *store, struct spool_segment *s
 	} else if (error != ERROR_NO_MEMORY) {
 		spool_store_fault(store, "an envelope is not understood",
 				  spool_ref_of(segment, record));
-		segment->live++; // kept
+		spool_store_keep_record(store, segment, error, false);
 		error = OK;
 	}
 	arena_done(&arena);

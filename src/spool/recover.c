@@ -325,7 +325,8 @@ static void read_message(struct recovery *recovery, struct spool_segment *segmen
 	} else {
 		spool_store_fault(recovery->store, "an envelope is not understood",
 				  spool_ref_of(segment, record));
-		segment->live += !is_covered(recovery, segment, record->offset); // kept
+		spool_store_keep_record(recovery->store, segment, error,
+					is_covered(recovery, segment, record->offset));
 	}
 	arena_done(&arena);
 }

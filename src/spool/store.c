@@ -74,6 +74,14 @@ bool spool_store_is_partial(const struct spool_store *store)
 	return is_partial;
 }
 
+// What a later version wrote is kept for it: no checkpoint may pass it by, which cannot list it.
+void spool_store_keep_record(struct spool_store *store, struct spool_segment *segment,
+			     enum error error, bool is_covered)
+{
+	store->is_partial |= error == ERROR_UNSUPPORTED;
+	segment->live += error == ERROR_UNSUPPORTED || !is_covered;
+}
+
 enum error spool_store_pin(struct spool_store *store, struct spool_segment *segment)
 {
 	if (segment->file < 0) {

@@ -90,7 +90,7 @@ struct spool_store {
 	struct spool_store_status status;
 	uint64_t reason_bytes;
 	bool is_careful, is_inspecting, is_closing;
-	bool is_partial; // a header could not be read now: as a segment that is unreadable
+	bool is_partial; // a header could not be read now, or an envelope is of a later version
 
 	struct spool_commit_page *own_commits; // of family 0
 	struct spool_queue_page *own_queue;    // where none was given
@@ -121,6 +121,9 @@ void spool_store_remove_segment(struct spool_store *store, struct spool_segment 
 enum error spool_store_pin(struct spool_store *store, struct spool_segment *segment) must_check;
 // Something could not be read: then no checkpoint is written, and nothing is taken for a leftover.
 bool spool_store_is_partial(const struct spool_store *store);
+// A record whose envelope could not be decoded, with that error.
+void spool_store_keep_record(struct spool_store *store, struct spool_segment *segment,
+			     enum error error, bool is_covered);
 void spool_store_unpin(struct spool_store *store, struct spool_segment *segment);
 void spool_store_fault(struct spool_store *store, const char *what, struct spool_ref where);
 // A message without a place; NULL: no memory. In the index, not in the list.
