@@ -396,6 +396,7 @@ static void look(void *context)
 			check_body(life, id);
 		}
 	}
+	os_loop_stop(life->loop); // nothing of the store's may run while it closes
 	spool_store_close(life->store);
 }
 
