@@ -169,6 +169,7 @@ class _Handler(socketserver.BaseRequestHandler):
 			number = sink.connections
 		self.request.settimeout(PATIENCE_S)
 		session = Session(sink, self.request, number)
+		sink.sessions.append(session)
 		with contextlib.suppress(Closed, OSError, ValueError):
 			session.run()
 		with contextlib.suppress(OSError):
@@ -191,7 +192,7 @@ class Sink:
 		self.tls_context, self.implicit, self.logins = tls_context, implicit, logins
 		self.extensions, self.script = extensions, script
 		self.messages, self.commands, self.passwords = [], [], []
-		self.connections, self.lock = 0, threading.Lock()
+		self.sessions, self.connections, self.lock = [], 0, threading.Lock()
 		self.listener = (_Listener6 if ":" in address else _Listener)((address, port), _Handler)
 		self.listener.sink = self
 		self.address, self.port = self.listener.server_address[:2]
@@ -203,6 +204,9 @@ class Sink:
 	def __exit__(self, *_):
 		self.listener.shutdown()
 		self.listener.server_close()
+		for session in self.sessions:
+			with contextlib.suppress(OSError):
+				session.socket.shutdown(socket.SHUT_RDWR)
 
 	def wait(self, count=1, server=None):
 		"""The first count messages, once they are there."""
