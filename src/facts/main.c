@@ -4,12 +4,9 @@
 
 #include "config/encode.h"
 #include "facts/facts.h"
-#include "link/control.h"
-#include "link/supervision.h"
 #include "os/file.h"
 #include "os/log.h"
-#include "os/page.h"
-#include "os/sandbox.h"
+#include "process/process.h"
 
 enum {
 	CONFIG_ARENA_MAX = 16 * 1024 * 1024,
@@ -18,9 +15,8 @@ enum {
 	STATUS_BYTES_MAX = 4096,
 };
 
-struct process {
-	struct supervision supervision;
-	struct os_loop *loop;
+struct facts_process {
+	struct process process;
 	struct facts *facts;
 	struct arena arena;
 	struct view config_page;
@@ -28,27 +24,12 @@ struct process {
 	struct facts_way way;
 };
 
-static void set_up_log(struct process *process)
-{
-	struct log_settings settings = {
-		.json = process->config->log.format == CONFIG_LOG_JSON,
-		.level = (enum log_level)process->config->log.level,
-		.fd = supervision_get(&process->supervision, HANDLE_LOG, 0),
-		.syslog_fd = supervision_get(&process->supervision, HANDLE_SYSLOG, 0),
-	};
-
-	if (settings.fd < 0 && settings.syslog_fd < 0) {
-		settings.fd = 2;
-	}
-	log_setup("facts", settings);
-}
-
 static void on_way(void *context, struct facts_way way)
 {
-	struct process *process = context;
-	bool lesser = !way.validate && process->config->dns.dnssec != CONFIG_OFF;
+	struct facts_process *own = context;
+	bool lesser = !way.validate && own->config->dns.dnssec != CONFIG_OFF;
 
-	process->way = way;
+	own->way = way;
 	LOG(lesser ? LOG_WARNING : LOG_INFO, "dns_way",
 	    LOG_TEXT("mode", way.forward ? VIEW("forward") : VIEW("recursive")),
 	    LOG_TEXT("dnssec", way.validate ? VIEW("on") : VIEW("off")),
@@ -57,112 +38,86 @@ static void on_way(void *context, struct facts_way way)
 
 // ---- what the supervisor says later
 
-static void take_channels(struct process *process)
+static void take_channels(struct facts_process *own)
 {
-	struct handle *handle;
-	unsigned position = 0;
+	struct supervision *supervision = &own->process.supervision;
+	uint32_t number;
+	int fd;
 
-	while ((handle = supervision_next(&process->supervision, HANDLE_CLIENT, &position))) {
-		unsigned number = handle->number;
-		int fd = supervision_take(&process->supervision, HANDLE_CLIENT, number);
-		enum error error = facts_channel_add(process->facts, number, fd);
+	while ((fd = supervision_take_any(supervision, HANDLE_CLIENT, &number)) >= 0) {
+		enum error error = facts_channel_add(own->facts, number, fd);
 
 		if (error != OK) {
 			LOG(LOG_ERROR, "channel_lost",
 			    LOG_TEXT("reason", view_from_text(error_text(error))));
 		}
-		position = 0;
 	}
 }
 
 // Servers and anchors were read before the door was shut, so another configuration needs another
 // process.
-static void on_changed(void *context)
+static enum error on_changed(void *context, struct buffer *said)
 {
-	struct process *process = context;
-	struct view page;
+	struct facts_process *own = context;
+	struct supervision *supervision = &own->process.supervision;
+	struct view page = { 0 };
 
-	take_channels(process);
-	if (!supervision_is_fresh(&process->supervision, HANDLE_CONFIG)) {
-		set_up_log(process);
-		return;
-	}
-	if (supervision_map(&process->supervision, HANDLE_CONFIG, 0, &page) != OK ||
-	    !view_equal(page, process->config_page)) {
+	(void)said;
+	take_channels(own);
+	if (supervision_is_fresh(supervision, HANDLE_CONFIG) &&
+	    (supervision_map(supervision, HANDLE_CONFIG, 0, &page) != OK ||
+	     !view_equal(page, own->config_page))) {
 		LOG(LOG_INFO, "leaving", LOG_TEXT("reason", VIEW("the configuration changed")));
-		os_loop_stop(process->loop);
+		process_leave(&own->process);
 	} else {
-		os_page_unmap((void *)(uintptr_t)page.data, page.len);
-		set_up_log(process);
+		process_log(&own->process, own->config);
 	}
+	supervision_unmap(page);
+	return OK;
 }
 
-static void leave(void *context)
+static void on_stop(void *context)
 {
-	struct process *process = context;
+	struct facts_process *own = context;
 
-	os_loop_stop(process->loop);
-}
-
-static void send_part(struct process *process, uint32_t id, const struct control_part *part)
-{
-	struct buffer bytes = buffer_with_max(CONTROL_PART_BYTES_MAX);
-	enum error error;
-
-	control_part_encode(&bytes, part);
-	error = supervision_send(&process->supervision, SUPERVISION_RESULT, id,
-				 buffer_view(&bytes));
-	if (error != OK) {
-		LOG(LOG_WARNING, "answer_lost",
-		    LOG_TEXT("reason", view_from_text(error_text(error))));
-	}
-	buffer_done(&bytes);
+	process_leave(&own->process);
 }
 
 // Status is the one command for this process.
 static void on_command(void *context, uint32_t id, struct view payload)
 {
-	struct process *process = context;
+	struct facts_process *own = context;
 	struct buffer status = buffer_with_max(STATUS_BYTES_MAX);
 
 	(void)payload;
 	buffer_printf(&status,
 		      "{\"dns_mode\":\"%s\",\"dnssec\":%s,\"dns_proven\":%s,\"questions\":%u}",
-		      !process->way.settled  ? "unsettled"
-		      : process->way.forward ? "forward"
-					     : "recursive",
-		      process->way.validate ? "true" : "false",
-		      process->way.proven ? "true" : "false", facts_in_hand(process->facts));
-	send_part(process, id, &(struct control_part){ .text = buffer_view(&status) });
-	send_part(process, id, &(struct control_part){ .end = true });
+		      !own->way.settled  ? "unsettled"
+		      : own->way.forward ? "forward"
+					 : "recursive",
+		      own->way.validate ? "true" : "false", own->way.proven ? "true" : "false",
+		      facts_in_hand(own->facts));
+	process_answer(&own->process, id, buffer_view(&status), EX_OK, (struct view){ 0 });
 	buffer_done(&status);
 }
 
-static const struct supervision_calls CALLS = {
-	.changed = on_changed,
-	.stop = leave,
-	.command = on_command,
-	.closed = leave,
-};
-
 // ---- start
 
-static enum error read_config(struct process *process)
+static enum error read_config(struct facts_process *own)
 {
 	enum error error =
-		supervision_map(&process->supervision, HANDLE_CONFIG, 0, &process->config_page);
+		supervision_map(&own->process.supervision, HANDLE_CONFIG, 0, &own->config_page);
 
 	if (error == OK) {
-		error = config_decode(process->config_page, CONFIG_FACTS, &process->arena,
-				      &process->config);
+		error = config_decode(own->config_page, CONFIG_FACTS, &own->arena, &own->config);
 	}
 	return error;
 }
 
-static enum error open_facts(struct process *process, struct buffer *servers,
+static enum error open_facts(struct facts_process *own, struct buffer *servers,
 			     struct buffer *anchors)
 {
-	const struct config_dns *dns = &process->config->dns;
+	const struct config_dns *dns = &own->config->dns;
 	struct facts_options options = { .dns = dns };
 	enum error error = OK;
 
@@ -174,80 +129,62 @@ static enum error open_facts(struct process *process, struct buffer *servers,
 		error = os_file_read_whole(dns->trust_anchors.data, anchors);
 		options.trust_anchors = buffer_view(anchors);
 	}
-	return error == OK ? facts_new(process->loop, &options, on_way, process, &process->facts)
+	return error == OK ? facts_new(own->process.loop, &options, on_way, own, &own->facts)
 			   : error;
 }
 
-static enum error shut_door(struct buffer *warnings)
+static enum error start(void *context, struct buffer *said)
 {
-	struct os_user user;
-	struct os_sandbox sandbox = {
-		.process = "facts",
+	static const struct os_sandbox door = {
 		.rights = OS_MAY_CONNECT,
 		.descriptors_max = DESCRIPTORS_MAX,
 	};
-
-	if (os_process_is_root()) {
-		enum error error = os_user_find("packetboat-dns", &user);
-
-		if (error != OK) {
-			buffer_add_text(warnings, "the user packetboat-dns");
-			return error;
-		}
-		sandbox.user = &user;
-	}
-	return os_sandbox_enter(&sandbox, warnings);
-}
-
-static enum error start(struct process *process, struct buffer *said)
-{
+	struct facts_process *own = context;
 	struct buffer servers = buffer_with_max(FILE_SIZE_MAX);
 	struct buffer anchors = buffer_with_max(FILE_SIZE_MAX);
-	enum error error = read_config(process);
+	enum error error = read_config(own);
 
 	if (error == OK) {
-		set_up_log(process);
-		error = os_loop_new(&process->loop);
+		process_log(&own->process, own->config);
+		error = os_loop_new(&own->process.loop);
 	}
 	if (error == OK) {
-		error = open_facts(process, &servers, &anchors);
+		error = open_facts(own, &servers, &anchors);
 	}
 	if (error == OK) {
-		error = shut_door(said);
+		error = process_shut_door(&own->process, door, said);
 	}
 	if (error == OK) {
-		take_channels(process);
-		error = supervision_attach(&process->supervision, process->loop, &CALLS, process);
+		take_channels(own);
+		error = process_attach(&own->process);
 	}
 	buffer_done(&servers);
 	buffer_done(&anchors);
 	return error;
 }
 
+static void done(void *context)
+{
+	struct facts_process *own = context;
+
+	facts_free(own->facts);
+}
+
 int facts_main(void)
 {
-	struct process process = { .arena = arena_with_max(CONFIG_ARENA_MAX) };
-	struct buffer said = buffer_with_max(STATUS_BYTES_MAX);
-	int status = EX_OK;
-	enum error error;
+	static const struct process_role role = {
+		.name = "facts",
+		.title = "packetboat: facts",
+		.user = "packetboat-dns",
+		.start = start,
+		.changed = on_changed,
+		.stop = on_stop,
+		.command = on_command,
+		.done = done,
+	};
+	struct facts_process own = { .arena = arena_with_max(CONFIG_ARENA_MAX) };
+	int status = process_run(&own.process, &role, &own);
 
-	os_process_name("packetboat: facts");
-	error = supervision_receive_first(&process.supervision);
-	if (error == OK) {
-		error = start(&process, &said);
-	}
-	if (error != OK) {
-		buffer_printf(&said, "%s%s", said.len ? ": " : "", error_text(error));
-		supervision_fail(&process.supervision, buffer_view(&said));
-		status = EX_CONFIG;
-	} else if (supervision_send(&process.supervision, SUPERVISION_READY, 0,
-				    buffer_view(&said)) == OK) {
-		os_loop_run(process.loop);
-	}
-	buffer_done(&said);
-	facts_free(process.facts);
-	supervision_done(&process.supervision);
-	os_loop_free(process.loop);
-	arena_done(&process.arena);
+	arena_done(&own.arena);
 	return status;
 }

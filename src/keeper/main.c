@@ -1,105 +1,82 @@
 #include "keeper/main.h"
 
-#include <sysexits.h>
-
 #include "config/encode.h"
 #include "keeper/keeper.h"
 #include "link/password.h"
-#include "link/supervision.h"
 #include "link/users.h"
 #include "os/log.h"
-#include "os/page.h"
-#include "os/sandbox.h"
+#include "process/process.h"
 
 enum {
 	HASH_THREADS = 2,
 	DESCRIPTORS_MAX = 256,
 	CONFIG_MEMORY_MAX = 256 * 1024 * 1024,
-	TEXT_MAX = 4096,
+	FOLDER_BYTES_MAX = 4096,
 };
 
 struct keeper_process {
-	struct supervision supervision;
-	struct os_loop *loop;
+	struct process process;
 	struct keeper *keeper;
 	struct arena arena; // of config
 	const struct config *config;
 	struct buffer folder;
-	int status;
 };
 
 // ---- what was handed over
 
-static void set_up_log(struct keeper_process *process)
-{
-	struct log_settings settings = {
-		.json = process->config->log.format == CONFIG_LOG_JSON,
-		.level = (enum log_level)process->config->log.level,
-		.fd = supervision_get(&process->supervision, HANDLE_LOG, 0),
-		.syslog_fd = supervision_get(&process->supervision, HANDLE_SYSLOG, 0),
-	};
-
-	if (settings.fd < 0 && settings.syslog_fd < 0) {
-		settings.fd = 2;
-	}
-	log_setup("keeper", settings);
-}
-
 // The earlier arena, which may still be in use, is handed back.
-static enum error load_config(struct keeper_process *process, struct arena *ret_earlier)
+static enum error load_config(struct keeper_process *own, struct arena *ret_earlier)
 {
 	struct arena arena = arena_with_max(CONFIG_MEMORY_MAX);
 	const struct config *config;
 	struct view bytes;
-	enum error error = supervision_map(&process->supervision, HANDLE_CONFIG, 0, &bytes);
+	enum error error = supervision_map(&own->process.supervision, HANDLE_CONFIG, 0, &bytes);
 
 	if (error != OK) {
 		return error;
 	}
 	error = config_decode(bytes, CONFIG_KEEPER, &arena, &config);
-	os_page_unmap((void *)(uintptr_t)bytes.data, bytes.len);
+	supervision_unmap(bytes);
 	if (error != OK) {
 		arena_done(&arena);
 		return error;
 	}
-	*ret_earlier = process->arena;
-	process->arena = arena;
-	process->config = config;
-	set_up_log(process);
+	*ret_earlier = own->arena;
+	own->arena = arena;
+	own->config = config;
+	process_log(&own->process, config);
 	return OK;
 }
 
-static enum error take_clients(struct keeper_process *process)
+static enum error take_clients(struct keeper_process *own)
 {
-	struct supervision *supervision = &process->supervision;
-	struct handle *handle;
-	unsigned position = 0;
+	struct supervision *supervision = &own->process.supervision;
+	uint32_t number;
+	int fd;
 
-	while ((handle = supervision_next(supervision, HANDLE_CLIENT, &position))) {
-		int fd = supervision_take(supervision, HANDLE_CLIENT, handle->number);
-		enum error error = keeper_add_client(process->keeper, fd);
+	while ((fd = supervision_take_any(supervision, HANDLE_CLIENT, &number)) >= 0) {
+		enum error error = keeper_add_client(own->keeper, fd);
 
 		if (error != OK) {
 			return error;
 		}
-		position = 0; // the set has changed
 	}
 	return OK;
 }
 
-static enum error take_control(struct keeper_process *process)
+static enum error take_control(struct keeper_process *own)
 {
-	int listener = supervision_get(&process->supervision, HANDLE_CONTROL, 0);
+	int listener = supervision_get(&own->process.supervision, HANDLE_CONTROL, 0);
 
-	return listener < 0 ? OK : keeper_set_control(process->keeper, listener);
+	return listener < 0 ? OK : keeper_set_control(own->keeper, listener);
 }
 
 // ---- what keeper wants from the supervisor
 
 static void publish(void *context, int fd)
 {
-	struct keeper_process *process = context;
-	enum error error = supervision_publish(&process->supervision, fd);
+	struct keeper_process *own = context;
+	enum error error = supervision_publish(&own->process.supervision, fd);
 
 	if (error != OK) {
 		LOG(LOG_ERROR, "publish_failed",
@@ -109,9 +86,9 @@ static void publish(void *context, int fd)
 
 static void forward(void *context, uint32_t id, struct view request)
 {
-	struct keeper_process *process = context;
+	struct keeper_process *own = context;
 	enum error error =
-		supervision_send(&process->supervision, SUPERVISION_REQUEST, id, request);
+		supervision_send(&own->process.supervision, SUPERVISION_REQUEST, id, request);
 
 	if (error != OK) {
 		LOG(LOG_ERROR, "command_lost",
@@ -123,45 +100,43 @@ static const struct keeper_calls keeper_calls = { publish, forward };
 
 // ---- what the supervisor says later
 
-static void on_changed(void *context)
+static enum error on_changed(void *context, struct buffer *said)
 {
-	struct keeper_process *process = context;
+	struct keeper_process *own = context;
 	struct arena earlier = { 0 };
-	enum error error = take_clients(process);
+	enum error error = take_clients(own);
 
-	if (error == OK && supervision_is_fresh(&process->supervision, HANDLE_CONTROL)) {
-		error = take_control(process);
+	(void)said;
+	if (error == OK && supervision_is_fresh(&own->process.supervision, HANDLE_CONTROL)) {
+		error = take_control(own);
 	}
-	if (error == OK && supervision_is_fresh(&process->supervision, HANDLE_CONFIG)) {
-		error = load_config(process, &earlier);
+	if (error == OK && supervision_is_fresh(&own->process.supervision, HANDLE_CONFIG)) {
+		error = load_config(own, &earlier);
 		if (error == OK) {
-			error = keeper_configure(process->keeper, process->config);
+			error = keeper_configure(own->keeper, own->config);
 		}
 	}
 	arena_done(&earlier);
-	if (error != OK) {
-		LOG(LOG_ERROR, "reload_failed",
-		    LOG_TEXT("reason", view_from_text(error_text(error))));
-	}
+	return error;
 }
 
 static void on_stop(void *context)
 {
-	struct keeper_process *process = context;
-	struct keeper_counters counters = keeper_counters(process->keeper);
+	struct keeper_process *own = context;
+	struct keeper_counters counters = keeper_counters(own->keeper);
 
 	LOG(LOG_INFO, "stopping", LOG_NUMBER("logins", counters.logins),
 	    LOG_NUMBER("logins_failed", counters.logins_failed),
 	    LOG_NUMBER("logins_limited", counters.logins_limited),
 	    LOG_NUMBER("logins_refused_busy", counters.logins_refused_busy));
-	os_loop_stop(process->loop);
+	process_leave(&own->process);
 }
 
 static void on_result(void *context, uint32_t id, struct view part)
 {
-	struct keeper_process *process = context;
+	struct keeper_process *own = context;
 
-	keeper_control_result(process->keeper, id, part);
+	keeper_control_result(own->keeper, id, part);
 }
 
 // No command is for keeper: it asks, and answers what is its own.
@@ -172,120 +147,88 @@ static void on_command(void *context, uint32_t id, struct view payload)
 	LOG(LOG_ERROR, "odd_message", LOG_NUMBER("number", id));
 }
 
-static void on_supervisor_gone(void *context)
-{
-	struct keeper_process *process = context;
-
-	process->status = EX_OSERR;
-	os_loop_stop(process->loop);
-}
-
-static const struct supervision_calls supervision_calls = {
-	.changed = on_changed,
-	.stop = on_stop,
-	.command = on_command,
-	.result = on_result,
-	.closed = on_supervisor_gone,
-};
-
 // ---- start
 
-static enum error shut_door(struct keeper_process *process, struct buffer *warnings)
+static enum error shut_door(struct keeper_process *own, struct buffer *said)
 {
-	const char *dirs[] = { buffer_text(&process->folder), NULL };
-	struct os_user user;
-	struct os_sandbox sandbox = {
-		.process = "keeper",
+	const char *dirs[] = { buffer_text(&own->folder), NULL };
+	struct os_sandbox door = {
 		.rights = OS_MAY_OPEN | OS_MAY_CREATE | OS_MAY_THREAD | OS_MAY_LISTEN_LOCAL,
 		.write_dirs = dirs,
 		.descriptors_max = DESCRIPTORS_MAX,
 	};
 
-	if (os_process_is_root()) {
-		enum error error = os_user_find("packetboat-keep", &user);
-
-		if (error != OK) {
-			return error;
-		}
-		sandbox.user = &user;
-	}
-	return os_sandbox_enter(&sandbox, warnings);
+	return process_shut_door(&own->process, door, said);
 }
 
-static enum error open_keeper(struct keeper_process *process)
+static enum error open_keeper(struct keeper_process *own)
 {
 	struct keeper_setup setup = {
-		.folder = buffer_text(&process->folder),
-		.config = process->config,
+		.folder = buffer_text(&own->folder),
+		.config = own->config,
 		.threads = HASH_THREADS,
 		.password_cost = PASSWORD_COST,
 		.calls = &keeper_calls,
-		.context = process,
+		.context = own,
 	};
-	enum error error = os_loop_new(&process->loop);
+	enum error error = os_loop_new(&own->process.loop);
 
 	if (error == OK) {
-		error = supervision_attach(&process->supervision, process->loop, &supervision_calls,
-					   process);
+		error = process_attach(&own->process);
 	}
 	if (error == OK) {
-		setup.loop = process->loop;
-		error = keeper_new(&setup, &process->keeper);
+		setup.loop = own->process.loop;
+		error = keeper_new(&setup, &own->keeper);
 	}
 	return error;
 }
 
-static enum error start(struct keeper_process *process, struct buffer *said)
+static enum error start(void *context, struct buffer *said)
 {
+	struct keeper_process *own = context;
 	struct arena none = { 0 };
-	enum error error = load_config(process, &none);
+	enum error error = load_config(own, &none);
 
 	if (error == OK) {
-		buffer_printf(&process->folder, "%.*s/" USERS_FOLDER,
-			      VIEW_ARG(process->config->data_dir));
-		error = buffer_error(&process->folder);
+		buffer_printf(&own->folder, "%.*s/" USERS_FOLDER, VIEW_ARG(own->config->data_dir));
+		error = buffer_error(&own->folder);
 	}
 	if (error == OK) {
-		error = shut_door(process, said);
+		error = shut_door(own, said);
 	}
 	if (error == OK) {
-		error = open_keeper(process);
+		error = open_keeper(own);
 	}
 	if (error == OK) {
-		error = take_clients(process);
+		error = take_clients(own);
 	}
-	return error == OK ? take_control(process) : error;
+	return error == OK ? take_control(own) : error;
 }
 
-static void stop(struct keeper_process *process)
+static void done(void *context)
 {
-	keeper_free(process->keeper);
-	supervision_done(&process->supervision);
-	os_loop_free(process->loop);
-	arena_done(&process->arena);
-	buffer_done(&process->folder);
+	struct keeper_process *own = context;
+
+	keeper_free(own->keeper);
 }
 
 int keeper_main(void)
 {
-	struct keeper_process process = { .folder = buffer_with_max(TEXT_MAX) };
-	struct buffer said = buffer_with_max(TEXT_MAX);
-	enum error error;
+	static const struct process_role role = {
+		.name = "keeper",
+		.title = "packetboat: keeper",
+		.user = "packetboat-keep",
+		.start = start,
+		.changed = on_changed,
+		.stop = on_stop,
+		.command = on_command,
+		.result = on_result,
+		.done = done,
+	};
+	struct keeper_process own = { .folder = buffer_with_max(FOLDER_BYTES_MAX) };
+	int status = process_run(&own.process, &role, &own);
 
-	os_process_name("packetboat: keeper");
-	error = supervision_receive_first(&process.supervision);
-	if (error == OK) {
-		error = start(&process, &said);
-	}
-	if (error != OK) {
-		buffer_printf(&said, "%s%s", said.len ? ": " : "", error_text(error));
-		supervision_fail(&process.supervision, buffer_view(&said));
-		process.status = EX_CONFIG;
-	} else if (supervision_send(&process.supervision, SUPERVISION_READY, 0,
-				    buffer_view(&said)) == OK) {
-		os_loop_run(process.loop);
-	}
-	buffer_done(&said);
-	stop(&process);
-	return process.status;
+	arena_done(&own.arena);
+	buffer_done(&own.folder);
+	return status;
 }

@@ -194,6 +194,19 @@ int supervision_take(struct supervision *supervision, enum handle_kind kind, uin
 	return fd;
 }
 
+int supervision_take_any(struct supervision *supervision, enum handle_kind kind,
+			 uint32_t *ret_number)
+{
+	unsigned position = 0;
+	struct handle *handle = supervision_next(supervision, kind, &position);
+
+	if (!handle) {
+		return -1;
+	}
+	*ret_number = handle->number;
+	return supervision_take(supervision, kind, handle->number);
+}
+
 bool supervision_is_fresh(const struct supervision *supervision, enum handle_kind kind)
 {
 	for (unsigned i = 0; i < supervision->count; i++) {
@@ -210,6 +223,11 @@ enum error supervision_map(const struct supervision *supervision, enum handle_ki
 	int fd = supervision_get(supervision, kind, number);
 
 	return fd < 0 ? ERROR_NOT_FOUND : os_page_map_sealed(fd, ret_bytes);
+}
+
+void supervision_unmap(struct view bytes)
+{
+	os_page_unmap((void *)(uintptr_t)bytes.data, bytes.len);
 }
 
 struct handle *supervision_next(struct supervision *supervision, enum handle_kind kind,

@@ -93,10 +93,13 @@ int supervision_get(const struct supervision *supervision, enum handle_kind kind
 int supervision_take(struct supervision *supervision, enum handle_kind kind, uint32_t number);
 // A handle of this kind came with the latest BEGIN.
 bool supervision_is_fresh(const struct supervision *supervision, enum handle_kind kind);
-// Maps the sealed page of such a handle; the mapping stays for ever. ERROR_NOT_FOUND,
-// ERROR_INVALID.
+// One of the descriptors of this kind, in no order, which becomes the caller's; -1 at the end.
+int supervision_take_any(struct supervision *supervision, enum handle_kind kind,
+			 uint32_t *ret_number);
+// Maps the sealed page of such a handle, until supervision_unmap. ERROR_NOT_FOUND, ERROR_INVALID.
 enum error supervision_map(const struct supervision *supervision, enum handle_kind kind,
 			   uint32_t number, struct view *ret_bytes) must_check;
+void supervision_unmap(struct view bytes); // accepts an empty view
 // The next handle of this kind from *position on (start with 0); NULL at the end.
 struct handle *supervision_next(struct supervision *supervision, enum handle_kind kind,
 				unsigned *position);

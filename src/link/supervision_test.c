@@ -120,7 +120,7 @@ static void has(struct world *world, enum handle_kind kind, uint32_t number, con
 
 	assert_int_equal(supervision_map(&world->child, kind, number, &bytes), OK);
 	assert_view(bytes, text);
-	os_page_unmap((void *)(uintptr_t)bytes.data, bytes.len);
+	supervision_unmap(bytes);
 }
 
 static void a_handle_replaces_and_one_without_descriptor_takes_away(void **state)
@@ -190,6 +190,22 @@ static void handles_may_be_taken_on_a_walk(void **state)
 	has(world, HANDLE_CONFIG, 0, "first");
 }
 
+static void any_of_a_kind_are_taken_until_none_is_left(void **state)
+{
+	struct world *world = *state;
+	bool seen[3] = { false };
+	uint32_t number;
+	int fd;
+
+	while ((fd = supervision_take_any(&world->child, HANDLE_CERTIFICATE, &number)) >= 0) {
+		assert_true(number < COUNT_OF(seen) && !seen[number]);
+		seen[number] = true;
+		os_page_close(fd);
+	}
+	assert_true(seen[0] && seen[1] && seen[2]);
+	has(world, HANDLE_CONFIG, 0, "first");
+}
+
 static void only_what_came_with_the_latest_begin_is_fresh(void **state)
 {
 	struct world *world = *state;
@@ -233,6 +249,7 @@ int main(void)
 		TEST(what_was_replaced_is_open_until_the_child_has_changed_over),
 		TEST(changes_again_and_again_leave_no_descriptors),
 		TEST(handles_may_be_taken_on_a_walk),
+		TEST(any_of_a_kind_are_taken_until_none_is_left),
 		TEST(only_what_came_with_the_latest_begin_is_fresh),
 		TEST(nonsense_ends_the_child),
 	};

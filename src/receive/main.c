@@ -4,14 +4,11 @@
 #include <string.h>
 #include <sysexits.h>
 
-#include "config/encode.h"
-#include "link/control.h"
-#include "link/supervision.h"
 #include "os/log.h"
 #include "os/page.h"
 #include "os/random.h"
-#include "os/sandbox.h"
 #include "os/socket.h"
+#include "process/process.h"
 #include "receive/receiver.h"
 
 enum {
@@ -23,8 +20,7 @@ enum {
 };
 
 struct receive {
-	struct supervision supervision;
-	struct os_loop *loop;
+	struct process process;
 	struct os_pool *pool;
 	struct spool_writer *writer;
 	struct spool_commit_page *commit;
@@ -33,11 +29,8 @@ struct receive {
 	struct os_channel *deliver; // told that something was committed
 	struct keeper_client *keeper;
 	struct receiver *receiver;
-	struct view directory; // the page in use
 	uint8_t ticket_secret[TLS_TICKET_SECRET_SIZE];
 	unsigned family;
-	bool separate_users; // was started as root: the spool is shared by group
-	int status;
 };
 
 // ---- what was handed over
@@ -69,11 +62,6 @@ static enum error load_identities(struct supervision *supervision,
 	return OK;
 }
 
-static void unmap(struct view page)
-{
-	os_page_unmap((void *)(uintptr_t)page.data, page.len);
-}
-
 static enum error load_generation(struct receive *receive, struct buffer *problem,
 				  struct receive_generation **ret_generation)
 {
@@ -84,36 +72,20 @@ static enum error load_generation(struct receive *receive, struct buffer *proble
 
 	memcpy(material.ticket_secret, receive->ticket_secret, sizeof material.ticket_secret);
 	if (error == OK) {
-		error = supervision_map(&receive->supervision, HANDLE_CONFIG, 0, &material.config);
+		error = supervision_map(&receive->process.supervision, HANDLE_CONFIG, 0,
+					&material.config);
 	}
 	if (error == OK) {
-		error = load_identities(&receive->supervision, &material, identities, max);
+		error = load_identities(&receive->process.supervision, &material, identities, max);
 	}
 	if (error == OK) {
 		error = receive_generation_new(&material, problem, ret_generation);
 	}
-	unmap(material.config);
+	supervision_unmap(material.config);
 	for (size_t i = 0; i < material.identity_count; i++) {
-		unmap(identities[i].certificate);
+		supervision_unmap(identities[i].certificate);
 	}
 	free(identities);
-	return error;
-}
-
-static enum error load_directory(struct receive *receive)
-{
-	struct directory directory;
-	struct view bytes;
-	enum error error = supervision_map(&receive->supervision, HANDLE_DIRECTORY, 0, &bytes);
-
-	if (error == OK) {
-		error = directory_open(bytes, &directory);
-	}
-	if (error == OK) {
-		receiver_set_directory(receive->receiver, directory);
-		unmap(receive->directory);
-		receive->directory = bytes;
-	}
 	return error;
 }
 
@@ -125,7 +97,8 @@ static enum error hand_over_sockets(struct receive *receive, struct receive_gene
 	struct handle *handle;
 
 	while (count < RECEIVER_LISTENERS_MAX &&
-	       (handle = supervision_next(&receive->supervision, HANDLE_LISTENER, &position))) {
+	       (handle = supervision_next(&receive->process.supervision, HANDLE_LISTENER,
+					  &position))) {
 		int fd;
 
 		if (handle->number / 256 >= generation->listener_count) {
@@ -139,19 +112,11 @@ static enum error hand_over_sockets(struct receive *receive, struct receive_gene
 	return receiver_configure(receive->receiver, generation, sockets, count);
 }
 
-static void set_up_log(struct receive *receive, const struct config *config)
+static void use_directory(void *context, struct directory directory)
 {
-	struct log_settings settings = {
-		.json = config->log.format == CONFIG_LOG_JSON,
-		.level = (enum log_level)config->log.level,
-		.fd = supervision_get(&receive->supervision, HANDLE_LOG, 0),
-		.syslog_fd = supervision_get(&receive->supervision, HANDLE_SYSLOG, 0),
-	};
+	struct receive *receive = context;
 
-	if (settings.fd < 0 && settings.syslog_fd < 0) {
-		settings.fd = 2;
-	}
-	log_setup("receive", settings);
+	receiver_set_directory(receive->receiver, directory);
 }
 
 static enum error configure(struct receive *receive, struct buffer *problem)
@@ -162,7 +127,7 @@ static enum error configure(struct receive *receive, struct buffer *problem)
 	if (error != OK) {
 		return error;
 	}
-	set_up_log(receive, generation->config);
+	process_log(&receive->process, generation->config);
 	error = hand_over_sockets(receive, generation);
 	receive_generation_unref(generation);
 	return error;
@@ -172,7 +137,7 @@ static enum error configure(struct receive *receive, struct buffer *problem)
 
 static void attach_keeper(struct receive *receive)
 {
-	int fd = supervision_take(&receive->supervision, HANDLE_KEEPER, 0);
+	int fd = supervision_take(&receive->process.supervision, HANDLE_KEEPER, 0);
 
 	if (fd >= 0 && keeper_client_attach(receive->keeper, fd) != OK) {
 		LOG(LOG_ERROR, "keeper_lost", LOG_TEXT("reason", VIEW("no channel")));
@@ -198,15 +163,15 @@ static void on_deliver_closed(void *context, enum error reason)
 
 static void attach_deliver(struct receive *receive)
 {
-	int fd = supervision_take(&receive->supervision, HANDLE_WAKE, 0);
+	int fd = supervision_take(&receive->process.supervision, HANDLE_WAKE, 0);
 
 	if (fd < 0) {
 		return;
 	}
 	os_channel_free(receive->deliver);
 	receive->deliver = NULL;
-	if (os_channel_new(receive->loop, fd, WAKE_QUEUE_MAX, on_deliver_message, on_deliver_closed,
-			   receive, &receive->deliver) != OK) {
+	if (os_channel_new(receive->process.loop, fd, WAKE_QUEUE_MAX, on_deliver_message,
+			   on_deliver_closed, receive, &receive->deliver) != OK) {
 		LOG(LOG_ERROR, "deliver_lost", LOG_TEXT("reason", VIEW("no channel")));
 	}
 }
@@ -222,34 +187,21 @@ static void on_committed(void *context)
 	}
 }
 
-static void on_changed(void *context)
+static enum error on_changed(void *context, struct buffer *said)
 {
 	struct receive *receive = context;
-	const struct supervision *supervision = &receive->supervision;
-	struct buffer problem = buffer_with_max(STATUS_BYTES_MAX);
+	const struct supervision *supervision = &receive->process.supervision;
 	enum error error = OK;
 
 	attach_keeper(receive);
 	attach_deliver(receive);
 	if (supervision_is_fresh(supervision, HANDLE_CONFIG)) {
-		error = configure(receive, &problem);
+		error = configure(receive, said);
 	}
 	if (error == OK && supervision_is_fresh(supervision, HANDLE_DIRECTORY)) {
-		error = load_directory(receive);
+		error = process_load_directory(&receive->process, use_directory);
 	}
-	if (error != OK) {
-		LOG(LOG_ERROR, "reload_failed",
-		    LOG_TEXT("reason", view_from_text(error_text(error))),
-		    LOG_TEXT("text", buffer_view(&problem)));
-	}
-	buffer_done(&problem);
-}
-
-static void leave(void *context)
-{
-	struct receive *receive = context;
-
-	os_loop_stop(receive->loop);
+	return error;
 }
 
 static void on_stop(void *context)
@@ -258,14 +210,7 @@ static void on_stop(void *context)
 
 	LOG(LOG_INFO, "stopping",
 	    LOG_NUMBER("sessions", receiver_counters(receive->receiver).sessions));
-	receiver_stop(receive->receiver, leave, receive);
-}
-
-// At once, with whatever is under way: what was answered is in the log.
-static void on_supervisor_gone(void *context)
-{
-	(void)context;
-	_Exit(EX_OSERR);
+	receiver_stop(receive->receiver, process_leave, &receive->process);
 }
 
 static void add_status(struct buffer *out, const struct receive *receive)
@@ -303,21 +248,6 @@ static void add_status(struct buffer *out, const struct receive *receive)
 	buffer_printf(out, "\"spool\":\"%s\"}", error_text(writer.error));
 }
 
-static void send_part(struct receive *receive, uint32_t id, const struct control_part *part)
-{
-	struct buffer bytes = buffer_with_max(CONTROL_PART_BYTES_MAX);
-	enum error error;
-
-	control_part_encode(&bytes, part);
-	error = supervision_send(&receive->supervision, SUPERVISION_RESULT, id,
-				 buffer_view(&bytes));
-	if (error != OK) {
-		LOG(LOG_WARNING, "answer_lost",
-		    LOG_TEXT("reason", view_from_text(error_text(error))));
-	}
-	buffer_done(&bytes);
-}
-
 // Status is the one command for this process.
 static void on_command(void *context, uint32_t id, struct view payload)
 {
@@ -326,17 +256,9 @@ static void on_command(void *context, uint32_t id, struct view payload)
 
 	(void)payload;
 	add_status(&status, receive);
-	send_part(receive, id, &(struct control_part){ .text = buffer_view(&status) });
-	send_part(receive, id, &(struct control_part){ .end = true });
+	process_answer(&receive->process, id, buffer_view(&status), EX_OK, (struct view){ 0 });
 	buffer_done(&status);
 }
-
-static const struct supervision_calls calls = {
-	.changed = on_changed,
-	.stop = on_stop,
-	.command = on_command,
-	.closed = on_supervisor_gone,
-};
 
 // ---- start
 
@@ -349,7 +271,7 @@ static void wake_deliver(void *context)
 
 static enum error open_writer(struct receive *receive, const struct config *config)
 {
-	struct supervision *supervision = &receive->supervision;
+	struct supervision *supervision = &receive->process.supervision;
 	unsigned position = 0;
 	struct handle *page = supervision_next(supervision, HANDLE_COMMIT_PAGE, &position);
 	int queue = supervision_get(supervision, HANDLE_PRESSURE_PAGE, 0);
@@ -372,35 +294,36 @@ static enum error open_writer(struct receive *receive, const struct config *conf
 	settings = spool_writer_defaults((uint16_t)receive->family);
 	settings.segment_bytes = (uint32_t)config->queue.segment_size_bytes;
 	settings.reserve_bytes = config->queue.disk_reserve_bytes;
-	settings.shared_group = receive->separate_users;
+	settings.shared_group = receive->process.began_as_root;
 	settings.commit = receive->commit;
 	settings.queue = receive->queue;
 	settings.wake = wake_deliver;
 	settings.wake_context = receive;
-	return spool_writer_open(supervision_get(supervision, HANDLE_SPOOL_DIR, 0), receive->loop,
-				 &settings, &receive->writer);
+	return spool_writer_open(supervision_get(supervision, HANDLE_SPOOL_DIR, 0),
+				 receive->process.loop, &settings, &receive->writer);
 }
 
 static enum error open_all(struct receive *receive, const struct config *config)
 {
 	struct receiver_parts parts = { 0 };
-	enum error error = os_loop_new(&receive->loop);
+	enum error error = os_loop_new(&receive->process.loop);
 
 	if (error == OK) {
-		error = os_wake_new(receive->loop, on_committed, receive, &receive->committed);
+		error = os_wake_new(receive->process.loop, on_committed, receive,
+				    &receive->committed);
 	}
 	if (error == OK) {
-		error = os_pool_new(receive->loop, "receive-bodies", POOL_THREADS, POOL_JOBS_MAX,
-				    &receive->pool);
+		error = os_pool_new(receive->process.loop, "receive-bodies", POOL_THREADS,
+				    POOL_JOBS_MAX, &receive->pool);
 	}
 	if (error == OK) {
 		error = open_writer(receive, config);
 	}
 	if (error == OK) {
-		error = keeper_client_new(receive->loop, -1, &receive->keeper);
+		error = keeper_client_new(receive->process.loop, -1, &receive->keeper);
 	}
 	if (error == OK) {
-		parts.loop = receive->loop;
+		parts.loop = receive->process.loop;
 		parts.writer = receive->writer;
 		parts.pool = receive->pool;
 		parts.keeper = receive->keeper;
@@ -410,96 +333,76 @@ static enum error open_all(struct receive *receive, const struct config *config)
 	return error;
 }
 
-static enum error shut_door(const struct config *config, struct buffer *warnings)
+static enum error shut_door(struct receive *receive, const struct config *config,
+			    struct buffer *said)
 {
 	const char *dirs[] = { config->spool_dir.data, NULL };
-	struct os_user user, group;
-	struct os_sandbox sandbox = {
-		.process = "receive",
+	struct os_sandbox door = {
 		.rights = OS_MAY_OPEN | OS_MAY_CREATE | OS_MAY_THREAD | OS_MAY_ACCEPT,
 		.write_dirs = dirs,
 		.descriptors_max = config->limits.connections * 2 + DESCRIPTORS_SPARE,
 	};
 
-	if (os_process_is_root()) {
-		enum error error = os_user_find("packetboat-net", &user);
-
-		if (error == OK) {
-			error = os_user_find("packetboat", &group);
-		}
-		if (error != OK) {
-			return error;
-		}
-		user.gid = group.gid; // the group that shares the spool with deliver
-		sandbox.user = &user;
-	}
-	return os_sandbox_enter(&sandbox, warnings);
+	return process_shut_door(&receive->process, door, said);
 }
 
-static enum error start(struct receive *receive, struct buffer *said)
+static enum error start(void *context, struct buffer *said)
 {
-	const struct config *config;
+	struct receive *receive = context;
 	struct receive_generation *generation;
 	enum error error = load_generation(receive, said, &generation);
 
 	if (error != OK) {
 		return error;
 	}
-	config = generation->config;
-	set_up_log(receive, config);
-	error = shut_door(config, said);
+	process_log(&receive->process, generation->config);
+	error = shut_door(receive, generation->config, said);
 	if (error == OK) {
-		error = open_all(receive, config);
+		error = open_all(receive, generation->config);
 	}
 	if (error == OK) {
 		attach_keeper(receive);
 		attach_deliver(receive);
-		error = load_directory(receive);
+		error = process_load_directory(&receive->process, use_directory);
 	}
 	if (error == OK) {
 		error = hand_over_sockets(receive, generation);
 	}
 	if (error == OK) {
-		error = supervision_attach(&receive->supervision, receive->loop, &calls, receive);
+		error = process_attach(&receive->process);
 	}
 	receive_generation_unref(generation);
 	return error;
 }
 
-static void stop(struct receive *receive)
+static void done(void *context)
 {
+	struct receive *receive = context;
+
 	receiver_free(receive->receiver);
 	os_pool_free(receive->pool);
 	spool_writer_close(receive->writer);
 	keeper_client_free(receive->keeper);
 	os_channel_free(receive->deliver);
 	os_wake_free(receive->committed);
-	supervision_done(&receive->supervision);
-	os_loop_free(receive->loop);
 }
 
 int receive_main(void)
 {
+	static const struct process_role role = {
+		.name = "receive",
+		.title = "packetboat: receive",
+		.user = "packetboat-net",
+		.group = "packetboat",  // that shares the spool with deliver
+		.exits_orphaned = true, // what was answered is in the log
+		.start = start,
+		.changed = on_changed,
+		.stop = on_stop,
+		.command = on_command,
+		.done = done,
+	};
 	struct receive receive = { 0 };
-	struct buffer said = buffer_with_max(STATUS_BYTES_MAX);
-	enum error error;
 
-	os_process_name("packetboat: receive");
-	receive.separate_users = os_process_is_root();
 	os_random_bytes(receive.ticket_secret, sizeof receive.ticket_secret);
-	error = supervision_receive_first(&receive.supervision);
-	if (error == OK) {
-		error = start(&receive, &said);
-	}
-	if (error != OK) {
-		buffer_printf(&said, "%s%s", said.len ? ": " : "", error_text(error));
-		supervision_fail(&receive.supervision, buffer_view(&said));
-		receive.status = EX_CONFIG;
-	} else if (supervision_send(&receive.supervision, SUPERVISION_READY, 0,
-				    buffer_view(&said)) == OK) {
-		os_loop_run(receive.loop);
-	}
-	buffer_done(&said);
-	stop(&receive);
-	return receive.status;
+	return process_run(&receive.process, &role, &receive);
 }
