@@ -48,22 +48,20 @@ enum error maildir_name(struct view text, char ret_name[MAILDIR_NAME_MAX + 1])
 
 // ---- folders
 
-// Opens a folder, making it where it is absent; a new name is durable before it is used.
-static enum error enter(int parent, const char *name, int *ret_dir)
+// With makes: makes it where it is absent, and its name is durable in any case, since whoever made
+// it may have ended before he could sync that.
+static enum error enter(int parent, const char *name, bool makes, int *ret_dir)
 {
-	enum error error = os_dir_open_at(parent, name, ret_dir);
+	enum error error = makes ? os_dir_make_at(parent, name, MAILDIR_MODE_DIR) : OK;
 
-	if (error != ERROR_NOT_FOUND) {
-		return error;
-	}
-	error = os_dir_make_at(parent, name, MAILDIR_MODE_DIR);
-	if (error == OK) {
+	if (makes && (error == OK || error == ERROR_EXISTS)) {
 		error = os_dir_sync(parent);
 	}
-	return error == OK || error == ERROR_EXISTS ? os_dir_open_at(parent, name, ret_dir) : error;
+	return error == OK ? os_dir_open_at(parent, name, ret_dir) : error;
 }
 
-static enum error enter_mailbox(int mail_dir, const struct address *mailbox, int *ret_dir)
+static enum error enter_mailbox(int mail_dir, const struct address *mailbox, bool makes,
+				int *ret_dir)
 {
 	char domain[MAILDIR_NAME_MAX + 1], user[MAILDIR_NAME_MAX + 1];
 	int domain_dir = -1, user_dir = -1;
@@ -73,33 +71,34 @@ static enum error enter_mailbox(int mail_dir, const struct address *mailbox, int
 		error = maildir_name(mailbox->local, user);
 	}
 	if (error == OK) {
-		error = enter(mail_dir, domain, &domain_dir);
+		error = enter(mail_dir, domain, makes, &domain_dir);
 	}
 	if (error == OK) {
-		error = enter(domain_dir, user, &user_dir);
+		error = enter(domain_dir, user, makes, &user_dir);
 	}
 	if (error == OK) {
-		error = enter(user_dir, "Maildir", ret_dir);
+		error = enter(user_dir, "Maildir", makes, ret_dir);
 	}
 	os_dir_close(user_dir);
 	os_dir_close(domain_dir);
 	return error;
 }
 
-static enum error open_maildir(int mail_dir, const struct address *mailbox, struct maildir *ret)
+static enum error enter_maildir(int mail_dir, const struct address *mailbox, bool makes,
+				struct maildir *ret)
 {
 	struct maildir maildir = { -1, -1 };
 	int top = -1, cur = -1;
-	enum error error = enter_mailbox(mail_dir, mailbox, &top);
+	enum error error = enter_mailbox(mail_dir, mailbox, makes, &top);
 
 	if (error == OK) {
-		error = enter(top, "tmp", &maildir.tmp);
+		error = enter(top, "tmp", makes, &maildir.tmp);
 	}
 	if (error == OK) {
-		error = enter(top, "new", &maildir.new);
+		error = enter(top, "new", makes, &maildir.new);
 	}
 	if (error == OK) {
-		error = enter(top, "cur", &cur);
+		error = enter(top, "cur", makes, &cur);
 	}
 	os_dir_close(cur);
 	os_dir_close(top);
@@ -110,6 +109,14 @@ static enum error open_maildir(int mail_dir, const struct address *mailbox, stru
 	}
 	*ret = maildir;
 	return OK;
+}
+
+// "cur" is made last, when all before it is durable: where it is, nothing is left to sync.
+static enum error open_maildir(int mail_dir, const struct address *mailbox, struct maildir *ret)
+{
+	enum error error = enter_maildir(mail_dir, mailbox, false, ret);
+
+	return error == ERROR_NOT_FOUND ? enter_maildir(mail_dir, mailbox, true, ret) : error;
 }
 
 // ---- the file
@@ -181,7 +188,8 @@ static enum error file_in(const struct maildir *maildir, const struct maildir_me
 	enum error error;
 
 	if (is_there(maildir->new, name)) {
-		return ERROR_EXISTS;
+		error = os_dir_sync(maildir->new); // the attempt that filed it may not have
+		return error == OK ? ERROR_EXISTS : error;
 	}
 	// What an attempt before a crash left under this name is written anew.
 	error = os_file_open_at(maildir->tmp, name, OS_WRITE | OS_CREATE | OS_TRUNCATE,

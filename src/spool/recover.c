@@ -9,14 +9,28 @@ struct recovery {
 	enum error error; // that ends it
 };
 
+enum { READ_TRIES = 3 }; // a failed read may be one of the moment
+
+// This process lacks something: the start must be tried again, nothing is wrong on disk.
+static bool is_ours(enum error error)
+{
+	return error == ERROR_NO_MEMORY || error == ERROR_LIMIT;
+}
+
 static void find_segment(void *context, uint16_t family, uint32_t number)
 {
 	struct recovery *recovery = context;
 	struct spool_segment_header header;
-	enum error error =
-		spool_folder_read_header(&recovery->store->folder, family, number, &header);
+	enum error error = ERROR_IO;
 
+	for (int tries = 0; error == ERROR_IO && tries < READ_TRIES; tries++) {
+		error = spool_folder_read_header(&recovery->store->folder, family, number, &header);
+	}
 	if (error == ERROR_NOT_FOUND) {
+		return;
+	}
+	if (is_ours(error)) {
+		recovery->error = error;
 		return;
 	}
 	if (error) {
@@ -100,8 +114,11 @@ typedef void record_fn(struct recovery *recovery, struct spool_segment *segment,
 // The whole segment into the window.
 static enum error read_whole(struct spool_store *store, struct spool_segment *segment)
 {
-	enum error error = spool_store_read(store, segment, 0, segment->header.segment_bytes);
+	enum error error = ERROR_IO;
 
+	for (int tries = 0; error == ERROR_IO && tries < READ_TRIES; tries++) {
+		error = spool_store_read(store, segment, 0, segment->header.segment_bytes);
+	}
 	if (segment->pins == 0) {
 		os_file_close(segment->file);
 		segment->file = -1;
@@ -169,8 +186,9 @@ static void scan_segment(struct recovery *recovery, struct spool_segment *segmen
 	scan.limit = limit_by_mark(family, segment);
 	scan.sequence_end = spool_store_sequence_after(store, segment);
 	error = read_whole(store, segment);
-	if (error == ERROR_NO_MEMORY) {
+	if (is_ours(error)) {
 		recovery->error = error;
+		return;
 	}
 	if (error) {
 		segment->is_unreadable = true;
