@@ -125,6 +125,7 @@ struct sim {
 	uint16_t port_next;
 	int process_next;
 	struct sim_faults faults;
+	uint64_t fault_count;
 	struct buffer trace;
 	size_t trace_max;
 	uint64_t trace_hash;

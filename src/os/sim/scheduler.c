@@ -67,7 +67,15 @@ uint64_t sim_below(uint64_t bound)
 
 bool sim_chance(uint32_t per_million)
 {
-	return per_million && sim_below(1000000) < per_million;
+	bool strikes = per_million && sim_below(1000000) < per_million;
+
+	sim_current->fault_count += strikes;
+	return strikes;
+}
+
+uint64_t sim_fault_count(const struct sim *sim)
+{
+	return sim->fault_count;
 }
 
 uint64_t sim_random_below(struct sim *sim, uint64_t bound)

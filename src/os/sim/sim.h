@@ -89,6 +89,7 @@ struct sim_faults {
 	uint32_t sync_slow_us_max; // default 500,000
 };
 struct sim_faults *sim_faults(struct sim *sim);
+uint64_t sim_fault_count(const struct sim *sim); // those that have struck
 
 // Calls of os/*.h are counted by kind and process, so that a fault can be planned exactly.
 enum sim_call {

@@ -1,0 +1,344 @@
+#include "sim/box.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "os/clock.h"
+#include "os/file.h"
+#include "os/message.h"
+#include "os/page.h"
+#include "os/socket.h"
+#include "spool/pages.h"
+
+enum { RESTART_MS = 100, RESTART_MS_MAX = 5000, FILE_BYTES_MAX = 3 * 1024 * 1024 };
+
+static const struct {
+	enum child_wire wire;
+	enum child_kind ends[2];
+} wires[] = {
+	{ WIRE_WAKE, { CHILD_RECEIVE, CHILD_DELIVER } },
+	{ WIRE_FACTS, { CHILD_DELIVER, CHILD_FACTS } },
+};
+
+void box_init(struct box *box, struct ledger *ledger, const struct weather *weather,
+	      const struct box_setup *setup)
+{
+	*box = (struct box){
+		.sim = ledger->sim, .ledger = ledger, .weather = weather, .setup = setup
+	};
+	box->machine = sim_machine_new(box->sim, "box");
+	sim_machine_make_path(box->machine, "/spool");
+	sim_machine_make_path(box->machine, "/mail");
+	box->ticked_us = box->looked_us = os_clock_mono_us();
+}
+
+static void must(enum error error)
+{
+	if (error != OK) {
+		abort(); // of the harness's own calls: no fault strikes them
+	}
+}
+
+// As the supervisor, whose own calls no fault strikes.
+static void enter(struct box *box)
+{
+	box->faults = *sim_faults(box->sim);
+	*sim_faults(box->sim) = (struct sim_faults){ 0 };
+	sim_process_enter(box->supervisor);
+}
+
+static void leave(struct box *box)
+{
+	sim_process_leave(box->sim);
+	*sim_faults(box->sim) = box->faults;
+}
+
+void box_power_on(struct box *box)
+{
+	struct os_listen_options options = { .backlog = 100, .reuse_port = true };
+	struct os_address address;
+	void *memory;
+
+	box->supervisor = sim_process_new(box->machine, "supervisor");
+	enter(box);
+	must(os_address_parse(VIEW("192.0.2.25"), 25, &address));
+	must(os_socket_listen(&address, options, &box->listener));
+	must(os_page_new("commit", sizeof(struct spool_commit_page), &box->commit_page, &memory));
+	must(os_page_new("queue", sizeof(struct spool_queue_page), &box->queue_page, &memory));
+	box->queue = memory;
+	leave(box);
+	for (int kind = 0; kind < CHILD_COUNT; kind++) {
+		box->children[kind] = (struct box_child){ .due_ms = os_clock_mono_ms() };
+	}
+}
+
+static void died(struct box *box, enum child_kind kind)
+{
+	struct box_child *each = &box->children[kind];
+
+	ledger_death(box->ledger, box->ticked_us, kind == CHILD_DELIVER);
+	each->process = NULL;
+	each->due_ms = os_clock_mono_ms() + RESTART_MS;
+	if (box->reliable) {
+		ledger_violation(box->ledger, LEDGER_ALL, "%s died in calm weather",
+				 child_calls_of(kind)->name);
+	}
+}
+
+void box_crash(struct box *box, enum child_kind kind)
+{
+	struct box_child *each = &box->children[kind];
+
+	if (each->process && sim_process_is_alive(each->process)) {
+		box_look(box, false);
+		ledger_fault(box->ledger, "%s is killed", child_calls_of(kind)->name);
+		sim_process_crash(each->process);
+		died(box, kind);
+	}
+}
+
+void box_lose_power(struct box *box)
+{
+	box_look(box, false);
+	ledger_fault(box->ledger, "power is lost");
+	for (int kind = 0; kind < CHILD_COUNT; kind++) {
+		if (box->children[kind].process) {
+			died(box, kind);
+		}
+	}
+	sim_machine_lose_power(box->machine);
+	box->supervisor = NULL;
+	box->queue = NULL;
+}
+
+static void poke(struct box *box, const struct box_child *each)
+{
+	sim_process_enter(each->process);
+	child_poke(each->child);
+	sim_process_leave(box->sim);
+}
+
+void box_stop(struct box *box, enum child_kind kind)
+{
+	struct box_child *each = &box->children[kind];
+
+	if (each->process && sim_process_is_alive(each->process)) {
+		ledger_note(box->ledger, LEDGER_ALL, "%s is asked to leave",
+			    child_calls_of(kind)->name);
+		each->child->stop_asked = true;
+		poke(box, each);
+	}
+}
+
+void box_release(struct box *box)
+{
+	struct box_child *each = &box->children[CHILD_DELIVER];
+
+	if (each->process) {
+		each->child->release_asked = true;
+		poke(box, each);
+	}
+}
+
+// ---- starting
+
+static void run_start(void *context)
+{
+	struct box_child *each = context;
+	struct child *child = each->child;
+
+	for (int kind = 0; kind < CHILD_COUNT; kind++) {
+		if (strcmp(child_calls_of(kind)->name, child->name) == 0) {
+			child->error = child_calls_of(kind)->start(child);
+		}
+	}
+}
+
+static void give(struct box *box, enum child_kind kind)
+{
+	struct box_child *each = &box->children[kind];
+	struct child_given *given = &each->child->given;
+	int reader;
+
+	*given = (struct child_given){ .commit_page = -1, .queue_page = -1, .listener = -1 };
+	given->ledger = box->ledger;
+	given->weather = box->weather;
+	given->directory = box->setup->directory;
+	given->segment_bytes = box->setup->segment_bytes;
+	enter(box);
+	if (kind == CHILD_RECEIVE) {
+		given->config = box->setup->config_receive;
+		given->listener = sim_process_give(each->process, box->listener);
+		given->commit_page = sim_process_give(each->process, box->commit_page);
+		must(os_page_reader(box->queue_page, &reader));
+		given->queue_page = sim_process_give(each->process, reader);
+		os_page_close(reader);
+	} else if (kind == CHILD_DELIVER) {
+		given->config = box->setup->config_deliver;
+		given->queue_page = sim_process_give(each->process, box->queue_page);
+		must(os_page_reader(box->commit_page, &reader));
+		given->commit_page = sim_process_give(each->process, reader);
+		os_page_close(reader);
+	}
+	leave(box);
+}
+
+static void connect_ends(struct box *box, enum child_wire wire, const enum child_kind ends[2])
+{
+	int fds[2];
+
+	enter(box);
+	must(os_channel_pair(fds));
+	for (int i = 0; i < 2; i++) {
+		const struct box_child *each = &box->children[ends[i]];
+
+		each->child->pending[wire] = sim_process_give(each->process, fds[i]);
+		os_socket_close(fds[i]);
+	}
+	leave(box);
+	poke(box, &box->children[ends[0]]);
+	poke(box, &box->children[ends[1]]);
+}
+
+static bool runs(const struct box *box, enum child_kind kind)
+{
+	const struct box_child *each = &box->children[kind];
+
+	return each->process && sim_process_is_alive(each->process);
+}
+
+static void start(struct box *box, enum child_kind kind)
+{
+	struct box_child *each = &box->children[kind];
+	const struct child_calls *calls = child_calls_of(kind);
+
+	each->process = sim_process_new(box->machine, calls->name);
+	each->child = calls->make();
+	each->child->name = calls->name;
+	for (int wire = 0; wire < WIRE_COUNT; wire++) {
+		each->child->pending[wire] = -1;
+	}
+	give(box, kind);
+	if (each->crash_after) {
+		sim_plan_crash(each->process, SIM_ANY, each->crash_after);
+		each->crash_after = 0;
+	}
+	each->starts++;
+	if (!sim_process_run(each->process, run_start, each)) {
+		return; // it died: the next tick sees it
+	}
+	if (each->child->error != OK) {
+		ledger_note(box->ledger, LEDGER_ALL, "%s cannot start: %s", calls->name,
+			    error_text(each->child->error));
+		each->failures++;
+		sim_process_crash(each->process);
+		died(box, kind);
+		each->due_ms += sim_random_below(box->sim, RESTART_MS_MAX);
+		return;
+	}
+	ledger_note(box->ledger, LEDGER_ALL, "%s has started", calls->name);
+	for (size_t i = 0; i < sizeof wires / sizeof *wires; i++) {
+		const enum child_kind *ends = wires[i].ends;
+
+		if ((ends[0] == kind || ends[1] == kind) && runs(box, ends[0]) &&
+		    runs(box, ends[1])) {
+			connect_ends(box, wires[i].wire, ends);
+		}
+	}
+}
+
+void box_tick(struct box *box)
+{
+	for (int kind = 0; kind < CHILD_COUNT && box->supervisor; kind++) {
+		struct box_child *each = &box->children[kind];
+
+		if (each->process && !sim_process_is_alive(each->process)) {
+			ledger_fault(box->ledger, "%s has died", child_calls_of(kind)->name);
+			died(box, kind);
+		} else if (each->process && each->child->finished) {
+			sim_process_crash(each->process); // only its loop is left
+			each->process = NULL;
+			each->due_ms = 0;
+		} else if (!each->process && os_clock_mono_ms() >= each->due_ms) {
+			start(box, kind);
+		}
+	}
+	box->ticked_us = os_clock_mono_us();
+}
+
+bool box_is_whole(const struct box *box)
+{
+	return runs(box, CHILD_RECEIVE) && runs(box, CHILD_DELIVER) && runs(box, CHILD_FACTS);
+}
+
+uint64_t box_queued(const struct box *box)
+{
+	return box->queue ? atomic_load(&box->queue->queued_messages) : UINT64_MAX;
+}
+
+// ---- the mailboxes
+
+struct look {
+	struct box *box;
+	unsigned number;
+	int dir;
+	bool last;
+};
+
+static bool is_known(const struct ledger *ledger, const char *name)
+{
+	for (unsigned i = 0; i < ledger->file_count; i++) {
+		if (strcmp(ledger->files[i], name) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool look_at(void *context, const char *name)
+{
+	struct look *look = context;
+	struct ledger *ledger = look->box->ledger;
+	struct buffer bytes = buffer_with_max(FILE_BYTES_MAX);
+	uint64_t size;
+	int file;
+
+	if (!is_known(ledger, name)) {
+		must(os_file_open_at(look->dir, name, OS_READ, 0, &file));
+		must(os_file_size(file, &size));
+		if (!buffer_reserve(&bytes, size)) {
+			abort();
+		}
+		must(os_file_read_at(file, 0, bytes.data, size));
+		bytes.len = size;
+		ledger_filed(ledger, look->number, name, buffer_view(&bytes), look->box->looked_us);
+		os_file_close(file);
+		buffer_done(&bytes);
+	}
+	if (look->last) {
+		ledger_filed_still(ledger, name);
+	}
+	return true;
+}
+
+void box_look(struct box *box, bool last)
+{
+	uint64_t begun_us = os_clock_mono_us();
+
+	if (!box->supervisor) {
+		return;
+	}
+	enter(box);
+	for (unsigned number = 0; number < LEDGER_BOXES; number++) {
+		struct look look = { .box = box, .number = number, .last = last };
+		char path[64];
+
+		snprintf(path, sizeof path, "/mail/example.org/box%u/Maildir/new", number);
+		if (os_dir_open(path, &look.dir) == OK) {
+			must(os_dir_list(look.dir, look_at, &look));
+			os_dir_close(look.dir);
+		}
+	}
+	leave(box);
+	box->looked_us = begun_us;
+}

@@ -1,0 +1,51 @@
+// The machine that runs the server: its disk, and a supervisor's part played by the harness.
+// It holds the listener and the shared pages across restarts, starts children, wires them to each
+// other, and starts those that have died again after a moment. It also looks into the mailboxes.
+#pragma once
+
+#include "os/sim/sim.h"
+#include "sim/child.h"
+
+struct box_setup {
+	struct view config_receive, config_deliver; // encoded for each
+	struct view directory;
+	uint32_t segment_bytes;
+};
+
+struct spool_queue_page;
+
+struct box {
+	struct sim *sim;
+	struct ledger *ledger;
+	const struct weather *weather;
+	const struct box_setup *setup;
+	struct sim_machine *machine;
+	struct sim_process *supervisor; // NULL: without power
+	int listener, commit_page, queue_page;
+	struct spool_queue_page *queue;
+	struct box_child {
+		struct sim_process *process; // NULL: not there
+		struct child *child;
+		uint64_t due_ms;
+		uint64_t crash_after; // the next one crashes in so many calls; 0: it does not
+		unsigned starts, failures;
+	} children[CHILD_COUNT];
+	uint64_t ticked_us, looked_us;
+	struct sim_faults faults; // put aside while the supervisor acts
+	bool reliable;            // a child that dies now is a violation
+};
+
+void box_init(struct box *box, struct ledger *ledger, const struct weather *weather,
+	      const struct box_setup *setup);
+void box_power_on(struct box *box);
+void box_lose_power(struct box *box);                  // all processes with it
+void box_crash(struct box *box, enum child_kind kind); // as kill -9
+void box_stop(struct box *box, enum child_kind kind);  // in order; then it is started again
+// To be called every BOX_TICK_MS: notices deaths, starts what is due.
+enum { BOX_TICK_MS = 20 };
+void box_tick(struct box *box);
+bool box_is_whole(const struct box *box);   // all children run
+uint64_t box_queued(const struct box *box); // messages, as deliver publishes them
+void box_release(struct box *box);          // asks deliver to try everything now
+// Tells the ledger of files that are new in the mailboxes; with last, also which are still there.
+void box_look(struct box *box, bool last);

@@ -1,0 +1,453 @@
+#include "sim/ledger.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "os/clock.h"
+
+enum { TEXT_BYTES_MAX = 64 * 1024 };
+
+static void *grow(void *array, unsigned count, size_t size)
+{
+	void *larger = realloc(array, (count + 1) * size);
+
+	if (!larger) {
+		abort();
+	}
+	memset((char *)larger + count * size, 0, size);
+	return larger;
+}
+
+struct ledger *ledger_new(struct sim *sim, uint64_t seed)
+{
+	struct ledger *ledger = grow(NULL, 0, sizeof *ledger);
+
+	ledger->sim = sim;
+	ledger->seed = seed;
+	ledger->text = buffer_with_max(TEXT_BYTES_MAX);
+	return ledger;
+}
+
+void ledger_free(struct ledger *ledger)
+{
+	for (unsigned i = 0; i < ledger->letter_count; i++) {
+		for (unsigned k = 0; k < ledger->letters[i]->recipient_count; k++) {
+			free(ledger->letters[i]->recipients[k].copies);
+		}
+		free(ledger->letters[i]);
+	}
+	free(ledger->deaths);
+	free(ledger->files);
+	free(ledger->lines);
+	buffer_done(&ledger->text);
+	free(ledger);
+}
+
+// ---- what is noted
+
+static void add_line(struct ledger *ledger, unsigned letter, const char *format, va_list arguments)
+{
+	struct ledger_line *line;
+
+	ledger->lines = grow(ledger->lines, ledger->line_count, sizeof *line);
+	line = &ledger->lines[ledger->line_count++];
+	line->at_us = os_clock_mono_us();
+	line->letter = letter;
+	vsnprintf(line->text, sizeof line->text, format, arguments);
+	sim_trace_note(ledger->sim, "%s", line->text);
+}
+
+void ledger_note(struct ledger *ledger, unsigned letter, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	add_line(ledger, letter, format, arguments);
+	va_end(arguments);
+}
+
+void ledger_violation(struct ledger *ledger, unsigned letter, const char *format, ...)
+{
+	va_list arguments;
+
+	ledger->violations++;
+	if (letter < ledger->letter_count) {
+		ledger->letters[letter]->accused = true;
+	}
+	va_start(arguments, format);
+	add_line(ledger, letter, format, arguments);
+	va_end(arguments);
+	buffer_printf(&ledger->text, "VIOLATION: %s\n", ledger->lines[ledger->line_count - 1].text);
+}
+
+void ledger_fault(struct ledger *ledger, const char *format, ...)
+{
+	va_list arguments;
+
+	ledger->faults++;
+	va_start(arguments, format);
+	add_line(ledger, LEDGER_ALL, format, arguments);
+	va_end(arguments);
+}
+
+void ledger_mischief(struct ledger *ledger, const char *format, ...)
+{
+	struct buffer text = buffer_with_max(1024);
+	va_list arguments;
+
+	va_start(arguments, format);
+	buffer_vprintf(&text, format, arguments);
+	va_end(arguments);
+	ledger->faults++;
+	sim_trace_note(ledger->sim, "%.*s", VIEW_ARG(buffer_view(&text)));
+	buffer_done(&text);
+}
+
+static void tell_one(const struct ledger *ledger, unsigned letter, struct buffer *out)
+{
+	bool begun = false;
+	unsigned lines = 0;
+
+	buffer_printf(out, "the story of letter %u, seconds first:\n", letter);
+	for (unsigned i = 0; i < ledger->line_count && lines < LEDGER_STORY_LINES; i++) {
+		const struct ledger_line *line = &ledger->lines[i];
+
+		begun = begun || line->letter == letter;
+		if (begun && (line->letter == letter || line->letter == LEDGER_ALL)) {
+			buffer_printf(out, "%6llu.%06llu  %s\n",
+				      (unsigned long long)line->at_us / 1000000,
+				      (unsigned long long)line->at_us % 1000000, line->text);
+			lines++;
+		}
+	}
+}
+
+// The lines of the log that name its sender or a recipient.
+static void tell_log(unsigned letter, struct view log, struct buffer *out)
+{
+	char sender[32], recipient[32];
+	struct view line;
+
+	snprintf(sender, sizeof sender, "s%u@", letter);
+	snprintf(recipient, sizeof recipient, "r%u.", letter);
+	while (view_next_part(&log, '\n', &line)) {
+		if (view_find_text(line, view_from_text(sender)) < line.len ||
+		    view_find_text(line, view_from_text(recipient)) < line.len) {
+			buffer_printf(out, "  %.*s\n", VIEW_ARG(line));
+		}
+	}
+}
+
+void ledger_tell(const struct ledger *ledger, struct view log, struct buffer *out)
+{
+	unsigned told = 0;
+
+	for (unsigned n = 0; n < ledger->letter_count && told < LEDGER_STORIES; n++) {
+		if (ledger->letters[n]->accused) {
+			tell_one(ledger, n, out);
+			tell_log(n, log, out);
+			told++;
+		}
+	}
+}
+
+void ledger_death(struct ledger *ledger, uint64_t from_us, bool was_deliver)
+{
+	ledger->deaths = grow(ledger->deaths, ledger->death_count, sizeof *ledger->deaths);
+	ledger->deaths[ledger->death_count++] =
+		(struct ledger_death){ from_us, os_clock_mono_us(), was_deliver };
+}
+
+// ---- letters that are sent
+
+static uint64_t below(struct ledger *ledger, uint64_t bound)
+{
+	return sim_random_below(ledger->sim, bound);
+}
+
+static size_t size_by_chance(struct ledger *ledger)
+{
+	switch (below(ledger, 24)) {
+	case 0: return 100 * 1024 + below(ledger, 400 * 1024);
+	case 1:
+	case 2:
+	case 3: return 8 * 1024 + below(ledger, 60 * 1024);
+	case 4:
+	case 5: return 0;
+	default: return 200 + below(ledger, 4000);
+	}
+}
+
+static void choose_sender(struct ledger *ledger, struct ledger_letter *letter)
+{
+	unsigned number = letter->letter.number;
+
+	switch (below(ledger, 8)) {
+	case 0: break;
+	case 1:
+	case 2:
+		snprintf(letter->sender, sizeof letter->sender, "box%u+s%u@example.org",
+			 (unsigned)below(ledger, LEDGER_BOXES), number);
+		break;
+	default: snprintf(letter->sender, sizeof letter->sender, "s%u@senders.example", number);
+	}
+}
+
+static void choose_recipient(struct ledger *ledger, struct ledger_letter *letter, unsigned index)
+{
+	static const char *const domains[] = { "good.example", "pair.example", "far.example",
+					       "good.example", "pair.example", "dark.example" };
+	struct ledger_recipient *recipient = &letter->recipients[index];
+	uint64_t chance = below(ledger, 16);
+
+	if (index < LEDGER_BOXES && chance < 5) { // one of a kind in a letter: by its place
+		recipient->local = true;
+		recipient->box = index;
+		snprintf(recipient->address, sizeof recipient->address, "box%u+r%u.%u@example.org",
+			 recipient->box, letter->letter.number, index);
+	} else {
+		unsigned domain = (unsigned)below(ledger, chance == 5 ? 6 : 5);
+
+		recipient->doomed = domain == 5 || chance == 6;
+		snprintf(recipient->address, sizeof recipient->address, "%s%u.%u@%s",
+			 chance == 6 ? "bad" : "r", letter->letter.number, index, domains[domain]);
+	}
+}
+
+struct ledger_letter *ledger_write(struct ledger *ledger)
+{
+	unsigned number = ledger->letter_count;
+	struct ledger_letter *letter = grow(NULL, 0, sizeof *letter);
+
+	if (number == LEDGER_LETTERS_MAX) {
+		abort();
+	}
+	ledger->letters[ledger->letter_count++] = letter;
+	letter->letter = (struct letter){ ledger->seed, number, size_by_chance(ledger) };
+	choose_sender(ledger, letter);
+	letter->recipient_count = 1 + (unsigned)below(ledger, 3);
+	if (below(ledger, 8) == 0) {
+		letter->recipient_count += (unsigned)below(ledger, LEDGER_RECIPIENTS_MAX - 3);
+	}
+	for (unsigned i = 0; i < letter->recipient_count; i++) {
+		choose_recipient(ledger, letter, i);
+	}
+	return letter;
+}
+
+void ledger_end(struct ledger *ledger, struct ledger_letter *letter, enum letter_state state)
+{
+	static const char *const words[] = { "is on its way", "is accepted", "is refused",
+					     "may be accepted", "is not sent" };
+
+	letter->state = state;
+	letter->ended_us = os_clock_mono_us();
+	ledger_note(ledger, letter->letter.number, "letter %u %s", letter->letter.number,
+		    words[state]);
+}
+
+// ---- copies that arrive
+
+// The number behind the prefix of a local part, and the recipient's index behind its dot.
+static bool parse_local_part(struct view local, struct view prefix, unsigned *ret_number,
+			     unsigned *ret_index)
+{
+	struct view rest = view_from(local, prefix.len), digits;
+	uint64_t number, index = 0;
+
+	if (!view_starts(local, prefix) || !view_next_part(&rest, '.', &digits) ||
+	    !view_to_u64(digits, UINT32_MAX, &number)) {
+		return false;
+	}
+	if (rest.len && !view_to_u64(rest, LEDGER_RECIPIENTS_MAX - 1, &index)) {
+		return false;
+	}
+	*ret_number = (unsigned)number;
+	*ret_index = (unsigned)index;
+	return true;
+}
+
+static struct ledger_recipient *recipient_of(struct ledger *ledger, unsigned number, unsigned index)
+{
+	if (number >= ledger->letter_count || index >= ledger->letters[number]->recipient_count) {
+		return NULL;
+	}
+	return &ledger->letters[number]->recipients[index];
+}
+
+static void check_front(struct ledger *ledger, unsigned number, struct view front, bool filed)
+{
+	struct view line;
+
+	while (view_next_part(&front, '\n', &line)) {
+		bool known = view_starts(line, VIEW("Received: ")) ||
+			     view_starts(line, VIEW(" ")) || view_starts(line, VIEW("\t")) ||
+			     (filed && (view_starts(line, VIEW("Return-Path: <")) ||
+					view_starts(line, VIEW("Delivered-To: "))));
+
+		if (!known) {
+			ledger_violation(ledger, number, "letter %u arrived with '%.*s' in front",
+					 number, VIEW_ARG(line));
+		}
+	}
+}
+
+static void add_copy(struct ledger *ledger, unsigned number, unsigned index, struct view message,
+		     const struct ledger_copy *copy)
+{
+	struct ledger_letter *letter = ledger->letters[number];
+	struct ledger_recipient *recipient = &letter->recipients[index];
+	struct view front;
+
+	ledger_note(ledger, number, "letter %u has arrived for %s", number, recipient->address);
+	if (!letter_match(&letter->letter, message, copy->name[0] != 0, &front)) {
+		ledger_violation(ledger, number,
+				 "letter %u arrived for %s with other bytes than were sent", number,
+				 recipient->address);
+	} else {
+		check_front(ledger, number, front, copy->name[0] != 0);
+	}
+	recipient->copies =
+		grow(recipient->copies, recipient->copy_count, sizeof *recipient->copies);
+	recipient->copies[recipient->copy_count++] = *copy;
+}
+
+// A report about letter number: those that it says have failed are bounced.
+static void add_report(struct ledger *ledger, unsigned number, struct view report)
+{
+	struct ledger_letter *letter = ledger->letters[number];
+
+	for (unsigned i = 0; i < letter->recipient_count; i++) {
+		struct ledger_recipient *recipient = &letter->recipients[i];
+		struct view place = view_from(
+			report, view_find_text(report, view_from_text(recipient->address)));
+
+		while (place.len && !recipient->bounced) {
+			struct view field = view_from(place, view_find(place, '\n') + 1);
+
+			recipient->bounced = view_starts(field, VIEW("Action: failed"));
+			place = view_from(place, 1);
+			place = view_from(
+				place, view_find_text(place, view_from_text(recipient->address)));
+		}
+		if (recipient->bounced) {
+			ledger_note(ledger, number, "the sender of letter %u knows of %s", number,
+				    recipient->address);
+		}
+	}
+}
+
+bool ledger_arrived(struct ledger *ledger, struct view reverse_path, struct view recipient,
+		    struct view message, struct ledger_place *ret_place)
+{
+	struct view local = view_first(recipient, view_find(recipient, '@'));
+	struct ledger_copy copy = { .from_us = os_clock_mono_us() };
+	unsigned number, index;
+	struct ledger_recipient *place;
+
+	copy.until_us = copy.from_us;
+	*ret_place = (struct ledger_place){ .letter = UINT32_MAX };
+	if (parse_local_part(local, VIEW("s"), &number, &index) && number < ledger->letter_count &&
+	    !reverse_path.len) {
+		add_report(ledger, number, message);
+		return true;
+	}
+	if (!parse_local_part(local, VIEW("r"), &number, &index) ||
+	    !(place = recipient_of(ledger, number, index)) ||
+	    !view_equal(recipient, view_from_text(place->address))) {
+		ledger_violation(ledger, LEDGER_ALL,
+				 "a message arrived for %.*s, whom nobody wrote to",
+				 VIEW_ARG(recipient));
+		return false;
+	}
+	if (!view_equal(reverse_path, view_from_text(ledger->letters[number]->sender))) {
+		ledger_violation(ledger, number, "letter %u arrived from <%.*s> in place of <%s>",
+				 number, VIEW_ARG(reverse_path), ledger->letters[number]->sender);
+	}
+	add_copy(ledger, number, index, message, &copy);
+	*ret_place = (struct ledger_place){ number, index, place->copy_count - 1 };
+	return true;
+}
+
+void ledger_unsure(struct ledger *ledger, struct ledger_place place)
+{
+	if (place.letter != UINT32_MAX) {
+		ledger->letters[place.letter]
+			->recipients[place.recipient]
+			.copies[place.copy]
+			.unsure = true;
+	}
+}
+
+// The letter that a report in a mailbox is about: by the sender's address in its To.
+static bool find_reported(struct view file, unsigned *ret_number)
+{
+	struct view rest = view_from(file, view_find_text(file, VIEW("\nTo: <box")));
+	struct view local;
+	unsigned index;
+
+	rest = view_from(rest, view_find(rest, '+') + 1);
+	local = view_first(rest, view_find(rest, '@'));
+	return local.len && parse_local_part(local, VIEW("s"), ret_number, &index);
+}
+
+void ledger_filed(struct ledger *ledger, unsigned box, const char *name, struct view file,
+		  uint64_t since_us)
+{
+	struct ledger_copy copy = { .from_us = since_us, .until_us = os_clock_mono_us() };
+	struct view header = view_first(file, view_find_text(file, VIEW("\n\n")) + 1);
+	unsigned number;
+
+	snprintf(copy.name, sizeof copy.name, "%s", name);
+	ledger->files = grow(ledger->files, ledger->file_count, sizeof *ledger->files);
+	memcpy(ledger->files[ledger->file_count++], copy.name, sizeof copy.name);
+	if (view_find_text(header, VIEW("multipart/report")) < header.len) {
+		if (find_reported(header, &number) && number < ledger->letter_count) {
+			add_report(ledger, number, file);
+		} else {
+			ledger_violation(ledger, LEDGER_ALL, "%s holds a report to nobody", name);
+		}
+		return;
+	}
+	if (letter_find_number(header, &number) && number < ledger->letter_count) {
+		for (unsigned i = 0; i < ledger->letters[number]->recipient_count; i++) {
+			const struct ledger_recipient *each =
+				&ledger->letters[number]->recipients[i];
+
+			if (each->local && each->box == box) {
+				add_copy(ledger, number, i, file, &copy);
+				return;
+			}
+		}
+	}
+	ledger_violation(ledger, LEDGER_ALL, "box%u has %s, which nobody sent there", box, name);
+}
+
+void ledger_forget_files(struct ledger *ledger)
+{
+	for (unsigned n = 0; n < ledger->letter_count; n++) {
+		for (unsigned i = 0; i < ledger->letters[n]->recipient_count; i++) {
+			struct ledger_recipient *recipient = &ledger->letters[n]->recipients[i];
+
+			for (unsigned c = 0; c < recipient->copy_count; c++) {
+				recipient->copies[c].gone = recipient->copies[c].name[0] != 0;
+			}
+		}
+	}
+}
+
+void ledger_filed_still(struct ledger *ledger, const char *name)
+{
+	for (unsigned n = 0; n < ledger->letter_count; n++) {
+		for (unsigned i = 0; i < ledger->letters[n]->recipient_count; i++) {
+			struct ledger_recipient *recipient = &ledger->letters[n]->recipients[i];
+
+			for (unsigned c = 0; c < recipient->copy_count; c++) {
+				if (strcmp(recipient->copies[c].name, name) == 0) {
+					recipient->copies[c].gone = false;
+				}
+			}
+		}
+	}
+}

@@ -1,0 +1,109 @@
+// The promises, looked at when all is quiet.
+#include "sim/ledger.h"
+
+static bool died_near(const struct ledger *ledger, const struct ledger_copy *copy)
+{
+	for (unsigned i = 0; i < ledger->death_count; i++) {
+		const struct ledger_death *death = &ledger->deaths[i];
+
+		if (death->was_deliver && death->until_us >= copy->from_us &&
+		    death->from_us <= copy->until_us + LEDGER_JOURNAL_US) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool died_after(const struct ledger *ledger, uint64_t moment_us)
+{
+	for (unsigned i = 0; i < ledger->death_count; i++) {
+		if (!ledger->deaths[i].was_deliver && ledger->deaths[i].until_us >= moment_us) {
+			return true;
+		}
+	}
+	return false;
+}
+
+// A second copy may follow one that deliver could not know of, or had no time to note.
+static void check_copies(struct ledger *ledger, const struct ledger_letter *letter,
+			 const struct ledger_recipient *recipient)
+{
+	unsigned allowed = 1;
+
+	for (unsigned i = 0; i < recipient->copy_count; i++) {
+		allowed += recipient->copies[i].unsure || died_near(ledger, &recipient->copies[i]);
+	}
+	ledger->repeats += recipient->copy_count > 1 ? recipient->copy_count - 1 : 0;
+	if (recipient->copy_count > allowed) {
+		ledger_violation(ledger, letter->letter.number,
+				 "letter %u was delivered %u times to %s", letter->letter.number,
+				 recipient->copy_count, recipient->address);
+	}
+}
+
+static void check_refused(struct ledger *ledger, const struct ledger_letter *letter,
+			  const struct ledger_recipient *recipient)
+{
+	bool may_survive = letter->state == LETTER_REFUSED && died_after(ledger, letter->ended_us);
+
+	if (recipient->copy_count && !may_survive) {
+		ledger_violation(ledger, letter->letter.number,
+				 "letter %u was not accepted and has arrived for %s",
+				 letter->letter.number, recipient->address);
+	}
+}
+
+static bool has_arrived(const struct ledger_recipient *recipient)
+{
+	for (unsigned i = 0; i < recipient->copy_count; i++) {
+		if (!recipient->copies[i].gone) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static void check_accepted(struct ledger *ledger, const struct ledger_letter *letter,
+			   const struct ledger_recipient *recipient)
+{
+	unsigned number = letter->letter.number;
+
+	if (recipient->bounced && !recipient->doomed) {
+		ledger_violation(ledger, letter->letter.number,
+				 "letter %u to %s was given up without need", number,
+				 recipient->address);
+	} else if (recipient->doomed && !recipient->bounced && letter->sender[0]) {
+		ledger_violation(ledger, letter->letter.number,
+				 "the sender of letter %u was not told of %s", number,
+				 recipient->address);
+	} else if (!recipient->doomed && !has_arrived(recipient)) {
+		ledger_violation(ledger, letter->letter.number,
+				 "letter %u was answered 250 and is lost: %s%s", number,
+				 recipient->address, recipient->copy_count ? " (was there)" : "");
+	}
+}
+
+void ledger_check(struct ledger *ledger)
+{
+	for (unsigned n = 0; n < ledger->letter_count; n++) {
+		const struct ledger_letter *letter = ledger->letters[n];
+
+		for (unsigned i = 0; i < letter->recipient_count; i++) {
+			const struct ledger_recipient *recipient = &letter->recipients[i];
+
+			check_copies(ledger, letter, recipient);
+			if (recipient->copy_count && !recipient->taken &&
+			    letter->state != LETTER_UNSENT) {
+				ledger_violation(ledger, letter->letter.number,
+						 "letter %u: %s was refused and has it",
+						 letter->letter.number, recipient->address);
+			}
+			if (letter->state == LETTER_ACCEPTED && recipient->taken) {
+				check_accepted(ledger, letter, recipient);
+			} else if (letter->state == LETTER_REFUSED ||
+				   letter->state == LETTER_UNSENT) {
+				check_refused(ledger, letter, recipient);
+			}
+		}
+	}
+}

@@ -1,0 +1,23 @@
+// One seed: a server on a machine of its own, clients and remote servers around it, bad weather and
+// crashes for a while, then calm until the queue is empty; then every promise is checked.
+#pragma once
+
+#include "base/buffer.h"
+#include "sim/box.h"
+
+struct scenario_setup {
+	struct box_setup box;
+	FILE *print; // the trace as it happens; NULL: no
+};
+
+struct scenario_result {
+	uint64_t seed;
+	uint64_t faults; // that struck: crashes, losses, errors, misbehaviour of peers
+	uint64_t steps, virtual_ms, trace_hash;
+	unsigned violations;
+	unsigned letters, accepted, crashes, repeats;
+};
+
+// Violations, and what led to them, are appended to text.
+struct scenario_result scenario_run(uint64_t seed, const struct scenario_setup *setup,
+				    struct buffer *text);
