@@ -10,6 +10,7 @@ import argparse
 import os
 import pathlib
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -71,6 +72,7 @@ def measure(settings, only):
 
 def main():
 	options = read_options()
+	signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended as by Ctrl-C
 	begin = time.monotonic()
 	disk = machine.Disk(FOLDER)
 	check_place()
