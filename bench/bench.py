@@ -74,6 +74,7 @@ def main():
 	options = read_options()
 	signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended as by Ctrl-C
 	begin = time.monotonic()
+	load = os.getloadavg()[0]
 	disk = machine.Disk(FOLDER)
 	check_place()
 	folder = pathlib.Path(tempfile.mkdtemp(prefix="packetboat-bench-", dir=FOLDER))
@@ -89,7 +90,7 @@ def main():
 	if not options.only and not options.quick:
 		words = (f"{options.rounds} rounds, each server in turn, about {options.seconds:g} s each; {options.idle:,} idle connections; "
 			f"{time.strftime('%Y-%m-%d')}, {(time.monotonic() - begin) / 60:.0f} minutes")
-		report.write(told, machine.describe(disk), words)
+		report.write(told, [*machine.describe(disk), ("load before the run", f"{load:.1f}")], words)
 		print(f"written to {report.README.relative_to(peers.ROOT)}")
 	return 0
 
