@@ -29,6 +29,11 @@ def test_item_has_a_mutant(item):
 	assert any(line.item == f"A{item}" for line in LINES)
 
 
+def test_no_line_stands_twice():
+	lines = [line[1:] for line in LINES]
+	assert [line for line in lines if lines.count(line) > 1] == []
+
+
 def test_layout_does_not_matter_to_a_guard():
 	assert mutants.find_guard("a;\n\tif (b) {\n\t\tc;\n\t}\n", "if (b) { c; }") == [(4, 20)]
 	assert mutants.find_guard("if (x) if (x)", "if (x)") == [(0, 6), (7, 13)]
