@@ -6,8 +6,7 @@
 #pragma once
 
 #include "base/arena.h"
-#include "base/table.h"
-#include "os/message.h"
+#include "link/inquiry.h"
 #include "os/socket.h"
 
 enum {
@@ -76,12 +75,10 @@ typedef void facts_answer_fn(void *context, const struct facts_answer *answer);
 // A question that waits, embedded in its owner; zero-initialised at first. The owner may free it in
 // the answer's call, or after facts_request_cancel.
 struct facts_request {
-	struct facts_client *client; // NULL when it does not wait
-	uint32_t id;
+	struct inquiry inquiry;
 	enum facts_kind kind;
 	facts_answer_fn *fn;
 	void *context;
-	struct os_timer deadline;
 };
 
 struct facts_client;

@@ -118,7 +118,7 @@ static void answer_comes_back_whole(void **state)
 	assert_int_equal(scene.answer.ttl_s, 300);
 	assert_string_equal(scene.name, "mx.example.org");
 	assert_int_equal(scene.address.family, 6);
-	assert_null(request.client);
+	assert_null(request.inquiry.inquirer);
 	close_scene(&scene);
 	buffer_done(&reply);
 }
@@ -207,7 +207,7 @@ static void cancelled_question_is_not_answered(void **state)
 	os_loop_run(scene.loop);
 	assert_int_equal(scene.asked, 2);
 	assert_int_equal(scene.answered, 1);
-	assert_null(other.client);
+	assert_null(other.inquiry.inquirer);
 	close_scene(&scene);
 }
 
@@ -232,7 +232,7 @@ static void names_that_cannot_exist_are_not_asked(void **state)
 	open_scene(&scene);
 	for (size_t i = 0; i < COUNT_OF(names); i++) {
 		assert_int_equal(ask(&scene, &request, names[i], 5000), ERROR_INVALID);
-		assert_null(request.client);
+		assert_null(request.inquiry.inquirer);
 	}
 	close_scene(&scene);
 }

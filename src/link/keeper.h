@@ -6,8 +6,7 @@
 // Passwords are wiped from every buffer here once they are sent or judged.
 #pragma once
 
-#include "base/table.h"
-#include "os/message.h"
+#include "link/inquiry.h"
 #include "policy/networks.h"
 #include "policy/pattern.h"
 #include "policy/sender.h"
@@ -52,11 +51,9 @@ typedef void keeper_answer_fn(void *context, const struct keeper_answer *answer)
 // A question that waits, embedded in its owner; zero-initialised at first. The owner may free it in
 // the answer's call, or after keeper_request_cancel.
 struct keeper_request {
-	struct keeper_client *client; // NULL when it does not wait
-	uint32_t id;
+	struct inquiry inquiry;
 	keeper_answer_fn *fn;
 	void *context;
-	struct os_timer deadline;
 };
 
 struct keeper_client;

@@ -1,9 +1,8 @@
 #include <stdlib.h>
 
+#include "base/list.h"
 #include "link/keeper.h"
 #include "link/password.h"
-#include "os/random.h"
-#include "os/socket.h"
 
 enum {
 	LOGIN_SIZE_MAX = KEEPER_USER_MAX + KEEPER_PASSWORD_MAX + 64,
@@ -11,87 +10,40 @@ enum {
 };
 
 struct keeper_client {
-	struct os_loop *loop;
-	struct os_channel *channel; // NULL: no keeper now
-	struct table waiting;       // by id
-	uint32_t next_id;
+	struct inquirer inquirer;
 };
 
-static struct view id_key(const uint32_t *id)
+static bool on_answer(struct inquiry *inquiry, const struct os_message *message)
 {
-	return view_of(id, sizeof *id);
-}
-
-static void request_forget(struct keeper_request *request)
-{
-	table_remove(&request->client->waiting, id_key(&request->id));
-	os_timer_stop(&request->deadline);
-	request->client = NULL;
-}
-
-static void request_answer(struct keeper_request *request, const struct keeper_answer *answer)
-{
-	request_forget(request);
-	request->fn(request->context, answer);
-}
-
-static void request_give_up(void *context)
-{
-	struct keeper_answer answer = { .result = KEEPER_TEMPORARY };
-
-	request_answer(context, &answer);
-}
-
-static void channel_drop(struct keeper_client *client)
-{
-	struct keeper_request *request;
-	size_t position = 0;
-
-	os_channel_free(client->channel);
-	client->channel = NULL;
-	// An answer's call may ask anew or cancel others, so each walk starts again.
-	while ((request = table_next(&client->waiting, &position))) {
-		request_give_up(request);
-		position = 0;
-	}
-}
-
-static void on_closed(void *context, enum error reason)
-{
-	(void)reason;
-	channel_drop(context);
-}
-
-static void on_message(void *context, struct os_message *message)
-{
-	struct keeper_client *client = context;
-	struct keeper_request *request = table_get(&client->waiting, id_key(&message->id));
 	struct arena arena = arena_with_max(ANSWER_ARENA_MAX);
 	struct keeper_answer answer;
+	bool fits = message->type == KEEPER_LOGIN &&
+		    keeper_answer_decode(message->payload, &arena, &answer) == OK;
 
-	for (unsigned i = 0; i < message->fd_count; i++) {
-		os_socket_close(message->fds[i]);
-	}
-	if (message->type != KEEPER_LOGIN || message->fd_count ||
-	    keeper_answer_decode(message->payload, &arena, &answer) != OK) {
-		channel_drop(client);
-	} else if (request) { // what came too late is not waited for any more
-		request_answer(request, &answer);
+	if (fits && inquiry) { // what came too late is not waited for any more
+		struct keeper_request *request =
+			CONTAINER_OF(inquiry, struct keeper_request, inquiry);
+
+		inquiry_forget(inquiry);
+		request->fn(request->context, &answer);
 	}
 	arena_done(&arena);
+	return fits;
 }
+
+static void on_give_up(struct inquiry *inquiry)
+{
+	struct keeper_request *request = CONTAINER_OF(inquiry, struct keeper_request, inquiry);
+	struct keeper_answer answer = { .result = KEEPER_TEMPORARY };
+
+	request->fn(request->context, &answer);
+}
+
+static const struct inquirer_calls calls = { on_answer, on_give_up };
 
 enum error keeper_client_attach(struct keeper_client *client, int fd)
 {
-	struct os_channel *channel;
-	enum error error = os_channel_new(client->loop, fd, KEEPER_QUESTIONS_MAX, on_message,
-					  on_closed, client, &channel);
-
-	if (error == OK) {
-		channel_drop(client);
-		client->channel = channel;
-	}
-	return error;
+	return inquirer_attach(&client->inquirer, fd);
 }
 
 enum error keeper_client_new(struct os_loop *loop, int fd, struct keeper_client **ret_client)
@@ -102,9 +54,8 @@ enum error keeper_client_new(struct os_loop *loop, int fd, struct keeper_client 
 	if (!client) {
 		return ERROR_NO_MEMORY;
 	}
-	client->loop = loop;
-	client->waiting = table_with_max(os_random_hash_key(), KEEPER_QUESTIONS_MAX);
-	error = fd < 0 ? OK : keeper_client_attach(client, fd);
+	inquirer_init(&client->inquirer, loop, KEEPER_QUESTIONS_MAX, &calls);
+	error = fd < 0 ? OK : inquirer_attach(&client->inquirer, fd);
 	if (error != OK) {
 		keeper_client_free(client);
 		return error;
@@ -115,27 +66,21 @@ enum error keeper_client_new(struct os_loop *loop, int fd, struct keeper_client 
 
 void keeper_client_free(struct keeper_client *client)
 {
-	struct keeper_request *request;
-	size_t position = 0;
-
-	if (!client) {
-		return;
+	if (client) {
+		inquirer_done(&client->inquirer);
+		free(client);
 	}
-	while ((request = table_next(&client->waiting, &position))) {
-		os_timer_stop(&request->deadline);
-		request->client = NULL;
-	}
-	table_done(&client->waiting);
-	os_channel_free(client->channel);
-	free(client);
 }
 
-static enum error send_login(struct keeper_client *client, uint32_t id,
-			     const struct keeper_login *login)
+enum error keeper_ask_login(struct keeper_client *client, struct keeper_request *request,
+			    const struct keeper_login *login, uint64_t deadline_ms,
+			    keeper_answer_fn *fn, void *context)
 {
 	struct buffer out = buffer_with_max(LOGIN_SIZE_MAX);
 	enum error error;
 
+	request->fn = fn;
+	request->context = context;
 	// In one piece from the start, so that no copy of the password stays behind.
 	if (!buffer_reserve(&out, LOGIN_SIZE_MAX)) {
 		return ERROR_NO_MEMORY;
@@ -143,46 +88,15 @@ static enum error send_login(struct keeper_client *client, uint32_t id,
 	keeper_login_encode(&out, login);
 	error = buffer_error(&out);
 	if (error == OK) {
-		error = os_channel_send(client->channel, KEEPER_LOGIN, id, buffer_view(&out), NULL,
-					0);
+		error = inquirer_ask(&client->inquirer, &request->inquiry, KEEPER_LOGIN,
+				     buffer_view(&out), deadline_ms);
 	}
 	password_wipe(out.data, out.len);
 	buffer_done(&out);
 	return error;
 }
 
-enum error keeper_ask_login(struct keeper_client *client, struct keeper_request *request,
-			    const struct keeper_login *login, uint64_t deadline_ms,
-			    keeper_answer_fn *fn, void *context)
-{
-	enum error error;
-
-	if (!client->channel) {
-		return ERROR_CLOSED;
-	}
-	do {
-		request->id = ++client->next_id;
-	} while (request->id == 0 || table_get(&client->waiting, id_key(&request->id)));
-	error = table_add(&client->waiting, id_key(&request->id), request);
-	if (error != OK) {
-		return error;
-	}
-	request->client = client;
-	request->fn = fn;
-	request->context = context;
-	os_timer_init(&request->deadline, client->loop, request_give_up, request);
-	error = send_login(client, request->id, login);
-	if (error != OK) {
-		request_forget(request);
-		return error;
-	}
-	os_timer_set(&request->deadline, deadline_ms);
-	return OK;
-}
-
 void keeper_request_cancel(struct keeper_request *request)
 {
-	if (request->client) {
-		request_forget(request);
-	}
+	inquiry_forget(&request->inquiry);
 }

@@ -119,7 +119,7 @@ static void a_question_is_answered_once(void **state)
 	run(f);
 	assert_int_equal(f->answered, 1);
 	assert_int_equal(f->result, KEEPER_WRONG);
-	assert_null(request.client);
+	assert_null(request.inquiry.inquirer);
 	assert_view(buffer_view(&f->seen), "alice/secret");
 }
 
