@@ -6,6 +6,7 @@ import os
 import pty
 import re
 import select
+import signal
 import subprocess
 import time
 
@@ -14,7 +15,7 @@ import pytest
 from harness import PATIENCE_S, PROGRAM, Server, wait_for
 
 EX_USAGE, EX_DATAERR, EX_NOINPUT, EX_NOUSER, EX_UNAVAILABLE = 64, 65, 66, 67, 69
-EX_CANTCREAT, EX_NOPERM, EX_CONFIG = 73, 77, 78
+EX_CANTCREAT, EX_TEMPFAIL, EX_NOPERM, EX_CONFIG = 73, 75, 77, 78
 NO_ID = "0000000000001"
 exercised = set()  # (command, option or ""): what the tests below have run with exit status 0
 
@@ -235,6 +236,17 @@ def test_serve_refuses_a_bad_file(idle):
 	bad(idle, EX_CONFIG, "serve", says="packetboat.yaml:2:1: unknown key 'ports'")
 
 
+def test_serve_says_where_an_unusable_certificate_is_named(idle, certificate):
+	for pair, says in (
+		({"certificate": "/nonexistent.pem", "key": "/nonexistent.key"}, "certificate: cannot read /nonexistent.pem"),
+		({**certificate("a.test"), "key": certificate("b.test")["key"]}, "key: does not belong to the certificate"),
+	):
+		idle.config["tls"] = {"certificates": [pair]}
+		idle.write_config()
+		result = bad(idle, EX_CONFIG, "serve", says=says)
+		assert re.fullmatch(rf"{idle.config_path}:\d+:\d+: .*\n", result.stderr), result.stderr
+
+
 def test_serve_refuses_a_second_server(server):
 	result = bad(server, 71, "serve", says="another server runs")
 	assert "packetboat stop" in result.stderr
@@ -276,6 +288,30 @@ def test_a_stranger_may_not_command_the_server(server, command):
 		text=True, timeout=PATIENCE_S)
 	assert result.returncode == EX_NOPERM, result
 	assert "root may" in result.stderr
+
+
+def test_a_process_that_hangs_is_seen_and_the_others_go_on():
+	with Server() as server:
+		server.add_user("alice@example.org")
+		deliver = next(p["pid"] for p in server.json_command("status")["processes"] if p["name"] == "deliver")
+		os.kill(deliver, signal.SIGSTOP)
+		try:
+			submit(server, recipients=["alice@example.org"])
+			result = bad(server, EX_TEMPFAIL, "status", says="not every process is ready")
+			assert re.search(r"^deliver +silent ", result.stdout, re.M), result.stdout
+		finally:
+			os.kill(deliver, signal.SIGCONT)
+		server.wait_for_mail("alice@example.org")
+
+
+def test_the_queue_is_shown_while_the_configuration_is_being_changed(server, alice):
+	text = server.config_path.read_text()
+	identifier = submit(server)
+	server.write_config(text.replace('"domains"', '"domain"'))
+	try:
+		assert identifier in server.command("queue", "list").stdout
+	finally:
+		server.write_config(text)
 
 
 def test_reload(server):

@@ -100,7 +100,7 @@ def test_certificate_that_does_not_fit_is_refused_at_reload(server, folder, pair
 	try:
 		result = server.command("reload", check=False)
 		assert result.returncode != 0
-		assert "do not belong together" in result.stderr
+		assert "does not belong to the certificate" in result.stderr
 		assert certificate(server) == before
 	finally:
 		pairs[0].key.write_bytes(good)

@@ -53,13 +53,23 @@ int call_begin(struct call *call, const struct invocation *invocation, bool whol
 	if (status != EX_OK) {
 		return status;
 	}
-	if (!call->loaded.data_dir.len || (whole && !call->loaded.config)) {
+	if (!call->loaded.data_dir.len) {
 		say_problems(&call->loaded);
 		screen_say("packetboat: the configuration is needed to find the server; "
 			   "--config FILE names another one\n");
 		return EX_CONFIG;
 	}
 	buffer_printf(&call->path, "%.*s/run/control", VIEW_ARG(call->loaded.data_dir));
+	return whole ? call_need_whole(call) : EX_OK;
+}
+
+int call_need_whole(const struct call *call)
+{
+	if (!call->loaded.config) {
+		say_problems(&call->loaded);
+		screen_say("packetboat: this needs a good configuration\n");
+		return EX_CONFIG;
+	}
 	return EX_OK;
 }
 

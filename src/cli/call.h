@@ -26,6 +26,8 @@ int call_load(struct call *call, const struct invocation *invocation) must_check
 // The same, to ask the server. EX_OK; or EX_CONFIG with the problems said, where not even the
 // server's place is known, or where whole asks for all of it to be good.
 int call_begin(struct call *call, const struct invocation *invocation, bool whole) must_check;
+// EX_OK if the configuration is good as a whole; or EX_CONFIG with the problems said.
+int call_need_whole(const struct call *call) must_check;
 void call_end(struct call *call); // also after call_begin has failed
 
 // Asks and waits for the whole answer. *ret_status is then the server's exit status. ERROR_REFUSED:

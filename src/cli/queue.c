@@ -194,13 +194,14 @@ static int look(const struct invocation *invocation, answer_show_fn *show)
 		.argument_count = invocation->argument_count,
 	};
 	struct call call;
-	int status = call_begin(&call, invocation, true);
+	int status = call_begin(&call, invocation, false);
 
 	if (status == EX_OK) {
 		enum error error = call_server(&call, &request, &status);
 
 		if (error == ERROR_REFUSED) {
-			status = spool_look(&call, &request);
+			status = call_need_whole(&call);
+			status = status == EX_OK ? spool_look(&call, &request) : status;
 		} else if (error != OK) {
 			status = call_say_failure(&call, error);
 		}

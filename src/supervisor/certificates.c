@@ -88,28 +88,62 @@ static enum error load_own(struct material *material, int dir, struct buffer *sa
 	return error;
 }
 
-static enum error load_pair(struct material *material, const struct config_certificate *pair,
-			    struct buffer *said)
+// What is wrong with a file of a pair, and where the configuration names it, as `check` says it.
+static void complain(const struct material *material, size_t index, const char *field,
+		     const char *fault, struct buffer *said)
 {
+	struct buffer key = buffer_with_max(64), text = buffer_with_max(4096 + 256);
+	struct config_problem problem = { 0 };
+	const struct config_origin *origin;
+
+	buffer_printf(&key, "tls.certificates[%zu].%s", index, field);
+	origin = config_origin_find(&material->loaded, buffer_view(&key));
+	if (origin) {
+		problem.file = origin->file;
+		problem.line = origin->line;
+		problem.column = origin->column;
+	}
+	buffer_printf(&text, "%s: %s", field, fault);
+	problem.text = buffer_view(&text);
+	config_problem_add_text(said, &problem);
+	buffer_add_byte(said, '\n');
+	buffer_done(&key);
+	buffer_done(&text);
+}
+
+static enum error read_named(const struct material *material, size_t index, const char *field,
+			     struct view path, struct buffer *out, struct buffer *said)
+{
+	enum error error = os_file_read_whole(path.data, out);
+	struct buffer fault = buffer_with_max(4096 + 128);
+
+	if (error != OK) {
+		buffer_printf(&fault, "cannot read %.*s: %s", VIEW_ARG(path), error_text(error));
+		complain(material, index, field, buffer_text(&fault), said);
+	}
+	buffer_done(&fault);
+	return error == OK ? OK : ERROR_INVALID;
+}
+
+// ERROR_INVALID: said tells what is wrong with the pair.
+static enum error load_pair(struct material *material, size_t index, struct buffer *said)
+{
+	const struct config_certificate *pair = &material->config->tls.certificates.items[index];
 	struct buffer chain = buffer_with_max(TLS_PEM_SIZE_MAX);
 	struct buffer key = buffer_with_max(TLS_PEM_SIZE_MAX);
-	enum error error = os_file_read_whole(pair->certificate.data, &chain);
+	enum error error =
+		read_named(material, index, "certificate", pair->certificate, &chain, said);
 
 	if (error == OK) {
-		error = os_file_read_whole(pair->key.data, &key);
+		error = read_named(material, index, "key", pair->key, &key, said);
 	}
 	if (error == OK &&
 	    !tls_identity_fits(&(struct tls_identity){ buffer_view(&chain), buffer_view(&key) })) {
+		complain(material, index, "key", "does not belong to the certificate", said);
 		error = ERROR_INVALID;
 	}
 	if (error == OK) {
 		error = seal(material, &chain, &key);
-	}
-	if (error != OK) {
-		buffer_printf(said, "certificate %.*s with key %.*s: %s\n",
-			      VIEW_ARG(pair->certificate), VIEW_ARG(pair->key),
-			      error == ERROR_INVALID ? "they do not belong together"
-						     : error_text(error));
 	}
 	buffer_done(&chain);
 	buffer_done(&key);
@@ -162,7 +196,7 @@ enum error certificates_load(struct material *material, int tls_dir, struct buff
 		return load_own(material, tls_dir, said);
 	}
 	for (size_t i = 0; i < count && error == OK; i++) {
-		error = load_pair(material, &config->tls.certificates.items[i], said);
+		error = load_pair(material, i, said);
 	}
 	return error;
 }
@@ -178,8 +212,12 @@ void certificates_close(struct material *material)
 bool material_refresh_certificates(struct material *material, const struct material_dirs *dirs,
 				   struct buffer *said)
 {
-	struct material fresh = { .arena = arena_with_max(1 << 20), .config = material->config };
-	bool changed = certificates_stamp(material->config) != material->certificates_stamp;
+	struct material fresh = { .arena = arena_with_max(1 << 20),
+				  .loaded = material->loaded,
+				  .config = material->config };
+	// From before they are read: what changes meanwhile is looked at again.
+	uint64_t stamp = certificates_stamp(material->config);
+	bool changed = stamp != material->certificates_stamp;
 
 	if (changed && certificates_load(&fresh, dirs->tls, said) == OK) {
 		certificates_close(material);
@@ -192,7 +230,7 @@ bool material_refresh_certificates(struct material *material, const struct mater
 		changed = false;
 	}
 	// A pair that does not fit yet is looked at again when its files change once more.
-	material->certificates_stamp = certificates_stamp(material->config);
+	material->certificates_stamp = stamp;
 	arena_done(&fresh.arena);
 	return changed;
 }

@@ -7,8 +7,6 @@
 #include "os/log.h"
 #include "supervisor/supervisor_private.h"
 
-enum { REQUEST_IDS = UINT32_MAX / CHILD_COUNT };
-
 struct request {
 	struct list link;
 	struct supervisor *supervisor;
@@ -112,16 +110,18 @@ static void add_ports(struct buffer *out, const struct material *material)
 	buffer_add_text(out, "],");
 }
 
-static void add_processes(struct buffer *out, const struct crew *crew)
+// silent: bits of those that were asked how they are and said nothing.
+static void add_processes(struct buffer *out, const struct crew *crew, unsigned silent)
 {
 	buffer_add_text(out, "\"processes\":[");
 	for (int i = 0; i < CHILD_COUNT; i++) {
 		const struct child *child = &crew->children[i];
 
-		buffer_printf(
-			out, "%s{\"name\":\"%s\",\"state\":\"%s\",\"pid\":%ld,\"restarts\":%llu",
-			i ? "," : "", child_name_text(child->name), child_state_text(child->state),
-			(long)child->pid, (unsigned long long)child->restarts);
+		buffer_printf(out,
+			      "%s{\"name\":\"%s\",\"state\":\"%s\",\"pid\":%ld,\"restarts\":%llu",
+			      i ? "," : "", child_name_text(child->name),
+			      silent & 1u << i ? "silent" : child_state_text(child->state),
+			      (long)child->pid, (unsigned long long)child->restarts);
 		buffer_add_text(out, ",\"warnings\":");
 		add_lines(out, buffer_view(&child->warnings));
 		if (child->failure.len) {
@@ -138,13 +138,14 @@ static void answer_status(struct request *request)
 	struct supervisor *supervisor = request->supervisor;
 	const struct crew *crew = &supervisor->crew;
 	struct buffer out = buffer_with_max((CHILD_COUNT + 1) * ANSWER_BYTES_MAX);
-	bool ready = crew_is_ready(crew);
+	bool ready = crew_is_ready(crew) && !request->waiting;
 
 	buffer_printf(&out, "{\"version\":\"%s\",\"state\":\"%s\",\"uptime_ms\":%llu,",
 		      PACKETBOAT_VERSION,
-		      crew->stopping ? "stopping"
-		      : ready        ? "ready"
-				     : "starting",
+		      crew->stopping     ? "stopping"
+		      : ready            ? "ready"
+		      : request->waiting ? "hanging"
+					 : "starting",
 		      (unsigned long long)(os_clock_mono_ms() - supervisor->started_ms));
 	buffer_add_text(&out, "\"hostname\":");
 	control_add_json_text(&out, supervisor->material->config->hostname);
@@ -153,7 +154,7 @@ static void answer_status(struct request *request)
 	buffer_add_text(&out, ",\"separate_users\":");
 	buffer_add_text(&out, supervisor->users.root ? "true," : "false,");
 	add_ports(&out, supervisor->material);
-	add_processes(&out, crew);
+	add_processes(&out, crew, request->waiting);
 	for (int i = 0; i < CHILD_COUNT; i++) {
 		if (request->answers[i].len && buffer_error(&request->answers[i]) == OK) {
 			buffer_printf(&out, "\"%s\":", child_name_text((enum child_name)i));
@@ -200,7 +201,7 @@ static struct request *request_new(struct supervisor *supervisor, uint32_t keepe
 		return NULL;
 	}
 	request->supervisor = supervisor;
-	request->id = ++supervisor->request_id % REQUEST_IDS;
+	request->id = ++supervisor->request_id;
 	request->keeper_id = keeper_id;
 	request->command = command;
 	for (int i = 0; i < CHILD_COUNT; i++) {
@@ -215,8 +216,7 @@ static struct request *request_new(struct supervisor *supervisor, uint32_t keepe
 
 static void ask(struct request *request, enum child_name name, struct view payload)
 {
-	if (crew_command(&request->supervisor->crew, name,
-			 request->id * CHILD_COUNT + (uint32_t)name, payload) == OK) {
+	if (crew_command(&request->supervisor->crew, name, request->id, payload) == OK) {
 		request->waiting |= 1u << name;
 	}
 }
@@ -242,9 +242,9 @@ static void forward(struct supervisor *supervisor, uint32_t keeper_id, enum cont
 	}
 }
 
-void commands_result(struct supervisor *supervisor, uint32_t id, struct view payload)
+void commands_result(struct supervisor *supervisor, enum child_name from, uint32_t id,
+		     struct view payload)
 {
-	enum child_name name = (enum child_name)(id % CHILD_COUNT);
 	struct request *request = NULL;
 	struct control_part part;
 
@@ -252,20 +252,20 @@ void commands_result(struct supervisor *supervisor, uint32_t id, struct view pay
 	     link = link->next) {
 		struct request *candidate = CONTAINER_OF(link, struct request, link);
 
-		request = candidate->id == id / CHILD_COUNT ? candidate : request;
+		request = candidate->id == id ? candidate : request;
 	}
-	if (!request || !(request->waiting & 1u << name) ||
+	if (!request || !(request->waiting & 1u << from) ||
 	    control_part_decode(payload, &part) != OK) {
 		return;
 	}
 	os_timer_set(&request->deadline, REQUEST_MS);
 	if (part.end) {
-		request->waiting &= ~(1u << name);
+		request->waiting &= ~(1u << from);
 		if (!request->waiting) {
 			finish(request, &part);
 		}
 	} else if (request->command == CONTROL_STATUS) {
-		buffer_add(&request->answers[name], part.text);
+		buffer_add(&request->answers[from], part.text);
 	} else {
 		send_part(supervisor, request->keeper_id, &part);
 	}

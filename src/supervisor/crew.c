@@ -223,7 +223,7 @@ static void on_message(void *context, struct os_message *message)
 		log_child(LOG_ERROR, "failed", child, message->payload);
 		break;
 	case SUPERVISION_RESULT:
-		crew->calls->result(crew->context, message->id, message->payload);
+		crew->calls->result(crew->context, child->name, message->id, message->payload);
 		break;
 	case SUPERVISION_REQUEST:
 		if (child->name == CHILD_KEEPER) {

@@ -38,7 +38,8 @@ struct child {
 // What the crew tells its owner. All on the loop's thread.
 struct crew_calls {
 	void (*request)(void *context, uint32_t id, struct view payload); // keeper passes one on
-	void (*result)(void *context, uint32_t id, struct view payload);  // of a crew_command
+	// Of a crew_command. The sender may lie about its number, never about who it is.
+	void (*result)(void *context, enum child_name from, uint32_t id, struct view payload);
 	void (*child_gone)(void *context, enum child_name name); // its results will not come
 	void (*stopped)(void *context);                          // after crew_stop: all are gone
 };

@@ -21,21 +21,24 @@ enum error material_find_users(struct material_users *ret_users, struct buffer *
 		{ "packetboat-out", &users.out },   { "packetboat-dns", &users.dns },
 		{ "packetboat-keep", &users.keep },
 	};
+	enum error error = OK;
 
 	for (size_t i = 0; users.root && i < sizeof wanted / sizeof *wanted; i++) {
-		enum error error = os_user_find(wanted[i].name, wanted[i].user);
+		enum error missing = os_user_find(wanted[i].name, wanted[i].user);
 
-		if (error != OK) {
+		if (missing != OK) {
 			buffer_printf(problem,
 				      "the system user %s is missing; make it with: useradd "
 				      "--system --user-group --no-create-home --home-dir "
-				      "/nonexistent --shell /usr/sbin/nologin %s",
+				      "/nonexistent --shell /usr/sbin/nologin %s\n",
 				      wanted[i].name, wanted[i].name);
-			return error;
+			error = missing;
 		}
 	}
-	*ret_users = users;
-	return OK;
+	if (error == OK) {
+		*ret_users = users;
+	}
+	return error;
 }
 
 // Opens the folder, making it and the folders above it where they are absent.

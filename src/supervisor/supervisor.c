@@ -106,9 +106,9 @@ static void on_request(void *context, uint32_t id, struct view payload)
 	commands_request(context, id, payload);
 }
 
-static void on_result(void *context, uint32_t id, struct view payload)
+static void on_result(void *context, enum child_name from, uint32_t id, struct view payload)
 {
-	commands_result(context, id, payload);
+	commands_result(context, from, id, payload);
 }
 
 static void on_child_gone(void *context, enum child_name name)
@@ -248,6 +248,22 @@ static void run(struct supervisor *supervisor, int control)
 	os_loop_free(supervisor->loop);
 }
 
+// Problems of the configuration begin with their place.
+static void say_why_not(struct view said, enum error error)
+{
+	struct view line;
+
+	if (said.len == 0) {
+		said = view_from_text(error_text(error));
+	}
+	while (view_next_part(&said, '\n', &line)) {
+		if (line.len) {
+			fprintf(stderr, "%s%.*s\n",
+				error == ERROR_INVALID ? "" : "packetboat: ", VIEW_ARG(line));
+		}
+	}
+}
+
 int supervisor_serve(const char *config_path)
 {
 	struct supervisor supervisor = {
@@ -273,7 +289,7 @@ int supervisor_serve(const char *config_path)
 	if (error == OK) {
 		run(&supervisor, control);
 	} else {
-		fprintf(stderr, "%s%s\n", buffer_text(&said), said.len ? "" : error_text(error));
+		say_why_not(buffer_view(&said), error);
 		supervisor.status = error == ERROR_INVALID ? EX_CONFIG : EX_OSERR;
 	}
 	material_free(supervisor.material);

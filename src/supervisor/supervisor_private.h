@@ -35,6 +35,7 @@ void supervisor_stop(struct supervisor *supervisor);
 
 // Local commands: from keeper, answers of the others, and what becomes of them when one goes.
 void commands_request(struct supervisor *supervisor, uint32_t keeper_id, struct view payload);
-void commands_result(struct supervisor *supervisor, uint32_t id, struct view payload);
+void commands_result(struct supervisor *supervisor, enum child_name from, uint32_t id,
+		     struct view payload);
 void commands_child_gone(struct supervisor *supervisor, enum child_name name);
 void commands_done(struct supervisor *supervisor);
