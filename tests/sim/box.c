@@ -10,7 +10,12 @@
 #include "os/socket.h"
 #include "spool/pages.h"
 
-enum { RESTART_MS = 100, RESTART_MS_MAX = 5000, FILE_BYTES_MAX = 3 * 1024 * 1024 };
+enum {
+	RESTART_MS = 100,
+	RESTART_MS_MAX = 5000,
+	FILE_BYTES_MAX = 3 * 1024 * 1024,
+	SEGMENT_BYTES_MIN = 128 * 1024
+};
 
 static const struct {
 	enum child_wire wire;
@@ -26,6 +31,7 @@ void box_init(struct box *box, struct ledger *ledger, const struct weather *weat
 	*box = (struct box){
 		.sim = ledger->sim, .ledger = ledger, .weather = weather, .setup = setup
 	};
+	box->segment_bytes = SEGMENT_BYTES_MIN << sim_random_below(box->sim, 3);
 	box->machine = sim_machine_new(box->sim, "box");
 	sim_machine_make_path(box->machine, "/spool");
 	sim_machine_make_path(box->machine, "/mail");
@@ -111,6 +117,18 @@ void box_lose_power(struct box *box)
 	box->queue = NULL;
 }
 
+void box_crash_all(struct box *box)
+{
+	if (!box->supervisor) {
+		return;
+	}
+	for (int kind = 0; kind < CHILD_COUNT; kind++) {
+		box_crash(box, kind);
+	}
+	sim_process_crash(box->supervisor);
+	box_power_on(box);
+}
+
 static void poke(struct box *box, const struct box_child *each)
 {
 	sim_process_enter(each->process);
@@ -164,7 +182,7 @@ static void give(struct box *box, enum child_kind kind)
 	given->ledger = box->ledger;
 	given->weather = box->weather;
 	given->directory = box->setup->directory;
-	given->segment_bytes = box->setup->segment_bytes;
+	given->segment_bytes = box->segment_bytes;
 	enter(box);
 	if (kind == CHILD_RECEIVE) {
 		given->config = box->setup->config_receive;

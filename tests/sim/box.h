@@ -9,7 +9,6 @@
 struct box_setup {
 	struct view config_receive, config_deliver; // encoded for each
 	struct view directory;
-	uint32_t segment_bytes;
 };
 
 struct spool_queue_page;
@@ -21,6 +20,7 @@ struct box {
 	const struct box_setup *setup;
 	struct sim_machine *machine;
 	struct sim_process *supervisor; // NULL: without power
+	uint32_t segment_bytes;         // by chance, small: recycled often
 	int listener, commit_page, queue_page;
 	struct spool_queue_page *queue;
 	struct box_child {
@@ -40,6 +40,7 @@ void box_init(struct box *box, struct ledger *ledger, const struct weather *weat
 void box_power_on(struct box *box);
 void box_lose_power(struct box *box);                  // all processes with it
 void box_crash(struct box *box, enum child_kind kind); // as kill -9
+void box_crash_all(struct box *box);                   // as kill -9 of every process; started anew
 void box_stop(struct box *box, enum child_kind kind);  // in order; then it is started again
 // To be called every BOX_TICK_MS: notices deaths, starts what is due.
 enum { BOX_TICK_MS = 20 };

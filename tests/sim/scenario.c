@@ -7,8 +7,10 @@
 #include "sim/remote.h"
 
 enum {
-	CLIENTS_MAX = 6,
-	LETTERS_MAX = 12, // of each client
+	CLIENTS_MAX = 20,
+	CLIENTS_FEW = 6,
+	LETTERS_MAX = 25, // of each client
+	LETTERS_FEW = 12,
 	LOOK_TICKS = 50,
 	ROUGH_MS_MIN = 5000,
 	ROUGH_MS = 40000,
@@ -17,6 +19,11 @@ enum {
 	CALM_CLIENTS_MS = 3600 * 1000u,
 	WALL_JUMP_MS = 20 * 60 * 1000, // in both directions, at the most
 	CRASH_CALLS = 3000,
+	DISK_BYTES_MIN = 2 * 1024 * 1024,
+	DISK_BYTES = 10 * 1024 * 1024,
+	DISK_FULL_MS = 10000,
+	AFTERMATH_MS = 60000,
+	QUIET_STEPS = 20000,
 };
 
 struct scenario {
@@ -29,6 +36,7 @@ struct scenario {
 	struct client *clients[CLIENTS_MAX];
 	unsigned client_count;
 	uint64_t power_due_ms; // 0: there is power
+	uint64_t disk_due_ms;  // 0: there is room
 	unsigned ticks;
 };
 
@@ -95,6 +103,16 @@ static void lose_power(struct scenario *scenario)
 	}
 }
 
+static void fill_disk(struct scenario *scenario)
+{
+	uint64_t bytes = DISK_BYTES_MIN + below(scenario, DISK_BYTES);
+
+	ledger_fault(scenario->ledger, "the disk has %llu KiB from now on",
+		     (unsigned long long)bytes / 1024);
+	sim_machine_set_disk_size(scenario->box.machine, bytes);
+	scenario->disk_due_ms = os_clock_mono_ms() + 1 + below(scenario, DISK_FULL_MS);
+}
+
 static void crash_later(struct scenario *scenario, enum child_kind kind)
 {
 	struct box_child *each = &scenario->box.children[kind];
@@ -111,7 +129,7 @@ static void something_happens(struct scenario *scenario)
 {
 	struct box *box = &scenario->box;
 
-	switch (below(scenario, 11)) {
+	switch (below(scenario, 13)) {
 	case 0: box_crash(box, CHILD_RECEIVE); break;
 	case 1: box_crash(box, CHILD_DELIVER); break;
 	case 2: box_crash(box, CHILD_FACTS); break;
@@ -122,6 +140,8 @@ static void something_happens(struct scenario *scenario)
 	case 7: box_stop(box, CHILD_DELIVER); break;
 	case 8: crash_later(scenario, CHILD_RECEIVE); break;
 	case 9: crash_later(scenario, CHILD_DELIVER); break;
+	case 10: box_crash_all(box); break;
+	case 11: fill_disk(scenario); break;
 	default: set_weather(scenario); break;
 	}
 }
@@ -134,6 +154,10 @@ static void tick(struct scenario *scenario, uint64_t ms)
 	if (scenario->power_due_ms && os_clock_mono_ms() >= scenario->power_due_ms) {
 		scenario->power_due_ms = 0;
 		box_power_on(&scenario->box);
+	}
+	if (scenario->disk_due_ms && os_clock_mono_ms() >= scenario->disk_due_ms) {
+		scenario->disk_due_ms = 0;
+		sim_machine_set_disk_size(scenario->box.machine, 0); // no bound
 	}
 	box_tick(&scenario->box);
 	if (scenario->ticks++ % LOOK_TICKS == 0) {
@@ -184,6 +208,7 @@ static void be_calm(struct scenario *scenario)
 
 	ledger_note(scenario->ledger, LEDGER_ALL, "calm begins");
 	set_calm(scenario);
+	scenario->disk_due_ms = os_clock_mono_ms();
 	forget_plans(scenario);
 	do {
 		tick(scenario, BOX_TICK_MS);
@@ -207,6 +232,28 @@ static void be_calm(struct scenario *scenario)
 	}
 }
 
+// What has ended has ended on disk: after one more loss of power nothing comes back.
+static void lose_power_at_last(struct scenario *scenario)
+{
+	struct box *box = &scenario->box;
+
+	tick(scenario, CALM_STEP_MS);
+	box->reliable = false;
+	box_lose_power(box);
+	box_power_on(box);
+	do {
+		tick(scenario, BOX_TICK_MS);
+	} while (!box_is_whole(box));
+	tick(scenario, AFTERMATH_MS);
+	if (box_queued(box)) {
+		ledger_violation(scenario->ledger, LEDGER_ALL, "%llu messages come back",
+				 (unsigned long long)box_queued(box));
+	}
+	if (!sim_run_until_quiet(scenario->sim, 0, QUIET_STEPS)) {
+		ledger_violation(scenario->ledger, LEDGER_ALL, "it does not get quiet");
+	}
+}
+
 static void settle(struct scenario *scenario)
 {
 	ledger_forget_files(scenario->ledger);
@@ -221,12 +268,15 @@ static void add_people(struct scenario *scenario)
 	struct client_parts parts = { .loop = scenario->loop,
 				      .ledger = scenario->ledger,
 				      .weather = &scenario->weather };
+	bool is_crowded = below(scenario, 8) == 0;
 
 	scenario->remote = remote_new(scenario->loop, scenario->ledger, &scenario->weather);
-	scenario->client_count = 1 + (unsigned)below(scenario, CLIENTS_MAX);
+	scenario->client_count =
+		1 + (unsigned)below(scenario, is_crowded ? CLIENTS_MAX : CLIENTS_FEW);
 	for (unsigned i = 0; i < scenario->client_count; i++) {
 		parts.number = i + 1;
-		parts.letters = 1 + (unsigned)below(scenario, LETTERS_MAX);
+		parts.letters =
+			1 + (unsigned)below(scenario, is_crowded ? LETTERS_MAX : LETTERS_FEW);
 		scenario->clients[i] = client_new(&parts, below(scenario, 10000));
 	}
 }
@@ -274,6 +324,7 @@ struct scenario_result scenario_run(uint64_t seed, const struct scenario_setup *
 	add_people(scenario);
 	be_rough(scenario);
 	be_calm(scenario);
+	lose_power_at_last(scenario);
 	settle(scenario);
 	result = result_of(scenario, text);
 	for (unsigned i = 0; i < scenario->client_count; i++) {

@@ -7,12 +7,13 @@
 #include "config/encode.h"
 #include "config/load.h"
 
-enum { MEMORY_MAX = 16 * 1024 * 1024, SEGMENT_BYTES = 512 * 1024 };
+enum { MEMORY_MAX = 16 * 1024 * 1024 };
 
 static const char text[] = "hostname: mail.example.org\n"
 			   "domains: { example.org: { deliver: maildir } }\n"
 			   "listeners: [{ port: 25, role: relay }]\n"
 			   "relay: { networks: [10.0.0.0/8] }\n"
+			   "limits: { body_memory_per_message: 32KiB }\n"
 			   "outbound:\n"
 			   "  allow_private_addresses: true\n"
 			   "  site: { concurrency_first: 2, concurrency: 4, failures: 3 }\n"
@@ -88,7 +89,6 @@ void setup_make(struct box_setup *ret_setup)
 		.config_receive = encode(config, CONFIG_RECEIVE),
 		.config_deliver = encode(config, CONFIG_DELIVER),
 		.directory = directory(config),
-		.segment_bytes = SEGMENT_BYTES,
 	};
 	arena_done(&arena);
 }
