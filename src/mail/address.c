@@ -398,25 +398,3 @@ bool address_split(struct view local, struct view separators, struct view *ret_u
 	*ret_detail = (struct view){ 0 };
 	return false;
 }
-
-enum address_fault address_pattern_parse(struct arena *arena, struct view text,
-					 struct address_pattern *ret_pattern)
-{
-	struct address address;
-	enum address_fault fault = address_parse(arena, text, ADDRESS_UTF8, &address);
-
-	if (fault == ADDRESS_OK) {
-		*ret_pattern = (struct address_pattern){
-			.key = view_equal(address.local, VIEW("*")) ? (struct view){ 0 }
-								    : address.key,
-			.domain = address.domain,
-		};
-	}
-	return fault;
-}
-
-bool address_pattern_matches(const struct address_pattern *pattern, const struct address *address)
-{
-	return view_equal(pattern->domain, address->domain) &&
-	       (pattern->key.len == 0 || view_equal(pattern->key, address->key));
-}

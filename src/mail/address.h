@@ -85,16 +85,6 @@ enum address_fault address_parse(struct arena *arena, struct view text, unsigned
 bool address_split(struct view local, struct view separators, struct view *ret_user,
 		   struct view *ret_detail);
 
-// "*@domain" or "user@domain".
-struct address_pattern {
-	struct view key;    // as in struct address; empty for any local part
-	struct view domain; // as in struct address
-};
-
-enum address_fault address_pattern_parse(struct arena *arena, struct view text,
-					 struct address_pattern *ret_pattern) must_check;
-bool address_pattern_matches(const struct address_pattern *pattern, const struct address *address);
-
 // A domain name alone, as HELO, DNS answers and configuration have it: as in struct address, but
 // one trailing dot is taken off and underscores pass. No literals.
 enum address_fault address_domain_normalise(struct arena *arena, struct view text,

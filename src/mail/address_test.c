@@ -380,39 +380,6 @@ static void detail_is_split_off(void **state)
 	assert_false(address_split(VIEW("ann+x"), VIEW(""), &user, &detail));
 }
 
-static void patterns_match_whole_domains_in_any_case(void **state)
-{
-	static const struct {
-		const char *pattern, *address;
-		bool matches;
-	} cases[] = {
-		{ "*@example.org", "Ann@EXAMPLE.org", true },
-		{ "*@example.org", "ann@sub.example.org", false },
-		{ "ann@example.org", "ANN@example.org", true },
-		{ "ann@example.org", "anna@example.org", false },
-		{ "*@b\xc3\xbc"
-		  "cher.example",
-		  "a@xn--bcher-kva.example", true },
-		{ "*@example.org", "", false },
-		{ "*@example.org", "postmaster", false },
-	};
-	struct address_pattern pattern;
-
-	for (size_t i = 0; i < COUNT_OF(cases); i++) {
-		struct address address;
-
-		assert_int_equal(
-			address_pattern_parse(*state, view_from_text(cases[i].pattern), &pattern),
-			ADDRESS_OK);
-		assert_int_equal(
-			address_parse(*state, view_from_text(cases[i].address), ANY, &address),
-			ADDRESS_OK);
-		assert_int_equal(address_pattern_matches(&pattern, &address), cases[i].matches);
-	}
-	assert_int_not_equal(address_pattern_parse(*state, VIEW("example.org"), &pattern),
-			     ADDRESS_OK);
-}
-
 static void short_arena_is_a_fault_not_a_crash(void **state)
 {
 	(void)state;
@@ -446,7 +413,6 @@ int main(void)
 		WITH_ARENA(a37_source_route_is_stripped),
 		WITH_ARENA(domain_names_of_dns_are_normalised),
 		WITH_ARENA(detail_is_split_off),
-		WITH_ARENA(patterns_match_whole_domains_in_any_case),
 		cmocka_unit_test(short_arena_is_a_fault_not_a_crash),
 	};
 

@@ -127,6 +127,18 @@ static struct entry *index_add(struct index *index, struct rate_key key)
 	return entry;
 }
 
+// A table is an index and what goes with it, the index first; NULL without memory.
+static void *table_new(size_t size, size_t entries_max)
+{
+	struct index *index = calloc(1, size);
+
+	if (index && index_init(index, entries_max ? entries_max : 1) != OK) {
+		free(index);
+		return NULL;
+	}
+	return index;
+}
+
 struct rate_table {
 	struct index index;
 	size_t forgotten;
@@ -134,13 +146,9 @@ struct rate_table {
 
 enum error rate_table_new(size_t entries_max, struct rate_table **ret_table)
 {
-	struct rate_table *table = calloc(1, sizeof *table);
+	struct rate_table *table = table_new(sizeof *table, entries_max);
 
 	if (!table) {
-		return ERROR_NO_MEMORY;
-	}
-	if (index_init(&table->index, entries_max ? entries_max : 1) != OK) {
-		free(table);
 		return ERROR_NO_MEMORY;
 	}
 	*ret_table = table;
@@ -267,13 +275,9 @@ struct count_table {
 
 enum error count_table_new(size_t entries_max, struct count_table **ret_table)
 {
-	struct count_table *table = calloc(1, sizeof *table);
+	struct count_table *table = table_new(sizeof *table, entries_max);
 
 	if (!table) {
-		return ERROR_NO_MEMORY;
-	}
-	if (index_init(&table->index, entries_max ? entries_max : 1) != OK) {
-		free(table);
 		return ERROR_NO_MEMORY;
 	}
 	*ret_table = table;
