@@ -371,3 +371,18 @@ def test_vrfy_and_expn_tell_nothing(server):
 		assert client.docmd("VRFY", ALICE) == client.docmd("VRFY", "nobody@example.org")
 		assert client.docmd("EXPN", "team")[0] in (502, 550)
 		assert not client.has_extn("expn")
+
+
+def test_a24_the_log_names_the_account_that_failed_and_nothing_breaks_out(server):
+	"""The client learns nothing more than `wrong`; the postmaster sees whom somebody is after."""
+	forged = BOB + '"\u202e} level=error'
+	with server.smtp("submission") as client:
+		client.ehlo("client.test")
+		for login, password in ((ALICE, "wrong"), ("nobody@example.org", "wrong"), (forged, "wrong")):
+			code, _ = client.docmd("AUTH", "PLAIN " + base64.b64encode(f"\0{login}\0{password}".encode()).decode())
+			assert code == 535
+	for login, reason in ((ALICE, "wrong password"), ("nobody@example.org", "no such login")):
+		assert server.wait_for_log(event="login_refused", client="127.0.0.1", login=login, reason=reason)
+	wait_for(lambda: any(BOB in event["login"] for event in server.log(event="login_refused")), "the forged one")
+	assert "\u202e" not in server.log_path.read_text()
+	assert not server.log(level="error")

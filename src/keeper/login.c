@@ -5,7 +5,7 @@
 #include "os/clock.h"
 #include "os/log.h"
 
-enum { LOGIN_MEMORY_MAX = 128 * 1024, ANSWER_SIZE_MAX = 60 * 1024 };
+enum { LOGIN_MEMORY_MAX = 128 * 1024, ANSWER_SIZE_MAX = 60 * 1024, CLIENT_TEXT_MAX = 64 };
 
 static void answer(struct keeper_asker *asker, uint32_t id, const struct keeper_answer *answer_)
 {
@@ -94,11 +94,24 @@ static void succeed(struct keeper_attempt *attempt)
 	arena_done(&arena);
 }
 
+// Whose account it was is told to the log alone, never to the client.
+static void log_refusal(const struct keeper_attempt *attempt, const char *reason)
+{
+	struct buffer client = buffer_with_max(CLIENT_TEXT_MAX);
+
+	ip_address_add_text(&client, &attempt->client);
+	LOG(LOG_NOTICE, "login_refused", LOG_TEXT("client", buffer_view(&client)),
+	    LOG_TEXT("login", view_of(attempt->account, attempt->account_len)),
+	    LOG_TEXT("reason", view_from_text(reason)));
+	buffer_done(&client);
+}
+
 static void fail(struct keeper_attempt *attempt)
 {
 	struct keeper *keeper = attempt->keeper;
 	struct login_facts facts = facts_of(attempt);
 
+	log_refusal(attempt, attempt->may_succeed ? "wrong password" : "no such login");
 	login_failed(keeper->rates, &keeper->setup.config->limits.logins, &facts);
 	keeper->counters.logins_failed++;
 	if (attempt->asker) {
@@ -184,6 +197,7 @@ static enum keeper_result begin(struct keeper_attempt *attempt, const struct kee
 	facts = facts_of(attempt);
 	if (!login_may_try(keeper->rates, &keeper->setup.config->limits.logins, &facts)) {
 		keeper->counters.logins_limited++;
+		log_refusal(attempt, "too many failures before");
 		return KEEPER_LATER;
 	}
 	if (os_pool_submit(keeper->pool, &attempt->job) != OK) {

@@ -88,6 +88,12 @@ int process_run(struct process *process, const struct process_role *role, void *
 	}
 	if (error != OK) {
 		buffer_printf(&said, "%s%s", said.len ? ": " : "", error_text(error));
+		if (error == ERROR_PERMISSION && process->began_as_root) {
+			buffer_printf(&said,
+				      "; its files in data_dir must belong to the user %s (was the "
+				      "server started as somebody else before?)",
+				      role->user);
+		}
 		supervision_fail(&process->supervision, buffer_view(&said));
 		process->status = EX_CONFIG;
 	} else if (supervision_send(&process->supervision, SUPERVISION_READY, 0,

@@ -64,8 +64,12 @@ static enum error limit(int resource, uint64_t value, bool keeps_hard, struct bu
 	if (errno != EPERM || value <= now.rlim_max) {
 		return error_from_errno(errno);
 	}
-	buffer_printf(warnings, "limits: %llu wanted, this system allows %llu\n",
-		      (unsigned long long)value, (unsigned long long)now.rlim_max);
+	buffer_printf(warnings, "limits: %llu %s wanted, this system allows %llu (%s)\n",
+		      (unsigned long long)value,
+		      resource == RLIMIT_NOFILE ? "open files" : "bytes of memory",
+		      (unsigned long long)now.rlim_max,
+		      resource == RLIMIT_NOFILE ? "ulimit -n, LimitNOFILE="
+						: "ulimit -v, LimitAS=");
 	return set_limit(resource, now.rlim_max, keeps_hard, now) ? OK : error_from_errno(errno);
 }
 
