@@ -1,6 +1,8 @@
 """What the tests share: servers that live as long as a module, and the programs that tests need."""
 
+import os
 import shutil
+import subprocess
 
 import pytest
 
@@ -11,6 +13,15 @@ def need(program):
 	"""Skips, saying so, where a program is missing."""
 	if not shutil.which(program):
 		pytest.skip(f"{program} is not installed")
+
+
+def need_namespace(what):
+	"""Skips, saying so, where no mount namespace can be had, as in many containers."""
+	if os.geteuid() != 0:
+		pytest.skip(f"needs root: {what}")
+	result = subprocess.run(["unshare", "-m", "mount", "--make-rprivate", "/"], capture_output=True, text=True)
+	if result.returncode != 0:
+		pytest.skip(f"needs a mount namespace: {what} ({result.stderr.strip()})")
 
 
 def pytest_collection_modifyitems(items):

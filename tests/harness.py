@@ -160,10 +160,8 @@ class Server:
 
 	def words(self):
 		"""What the server said: standard error and the log, for messages of failed tests."""
-		said = (self.folder / "stderr").read_text(errors="replace")
-		if self.log_path.exists():
-			said += self.log_path.read_text(errors="replace")
-		return said[-6000:]
+		texts = [path.read_text(errors="replace") for path in (self.folder / "stderr", self.log_path) if path.exists()]
+		return "\n".join(text[-4000:] for text in texts)
 
 	def command(self, *arguments, input=None, check=True, timeout=PATIENCE_S):
 		command = [self.program, *arguments, "--config", str(self.config_path)]
@@ -288,6 +286,10 @@ class Wire:
 		return self
 
 	def __exit__(self, *_):
+		self.close()
+
+	def close(self):
+		self.file.close()
 		self.socket.close()
 
 	def send(self, data):

@@ -17,7 +17,7 @@ import time
 
 import pytest
 
-from conftest import need
+from conftest import need, need_namespace
 from harness import LONG, PATIENCE_S, Server, wait_for
 from load import Load, Mailbox
 
@@ -232,8 +232,7 @@ def test_the_proof_can_fail():
 # ---- a full disk
 
 def test_a_full_disk_is_said_and_survived():
-	if os.geteuid() != 0:
-		pytest.skip("needs root: the spool is on a small file system of its own")
+	need_namespace("the spool is on a small file system of its own")
 	server = Server(start=False, queue={"segment_size": "4MiB", "disk_reserve": "8MiB"})
 	spool = server.folder / "spool"
 	spool.mkdir(mode=0o755)

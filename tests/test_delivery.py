@@ -49,7 +49,8 @@ def expiring(names):
 	"""A server whose message cannot be delivered; it expires while the other tests run."""
 	names.host("expiring.example", CLOSED)
 	with Server(relay={"networks": ["127.0.0.0/8"]}, dns=names.config(), queue={"expire": "1m", "retry_first": "1s",
-			"retry_longest": "20s", "warn": "3s"}, outbound={"allow_private_addresses": True, "port": free_port(CLOSED)}) as server:
+			"retry_longest": "5s", "warn": "3s"}, outbound={"allow_private_addresses": True, "port": free_port(CLOSED),
+			"site": {"backoff_first": "1s", "backoff": "1s"}}) as server:
 		server.add_user(ALICE)
 		send(server, "x@expiring.example", subject="expires")
 		yield server

@@ -102,7 +102,7 @@ class Cmy:
 
 	def close(self):
 		if self.wire:
-			self.wire.socket.close()
+			self.wire.close()
 
 	def connect(self, listener):
 		self.close()

@@ -1,10 +1,9 @@
 """Delivery through a smarthost: its ports, TLS, and a login that only a verified peer gets. Attack items A36 and A54."""
 
-import os
-
 import pytest
 
 from certificates import Authority, self_signed
+from conftest import need_namespace
 from harness import Server, free_port, wait_for
 from mailing import ALICE, queued, send, wait_sent
 from names import Names
@@ -32,8 +31,7 @@ TRUSTED = "mount --make-rprivate /; mount --bind {} /etc/ssl/certs/ca-certificat
 @pytest.fixture(scope="module")
 def smarthosts(names, authority, tmp_path_factory):
 	"""One server, one smarthost for each domain; its own authority is the only one that it trusts."""
-	if os.geteuid() != 0:
-		pytest.skip("needs root: an authority of the test's own is mounted over the system's")
+	need_namespace("an authority of the test's own is mounted over the system's")
 	folder = tmp_path_factory.mktemp("smarthosts")
 	folder.chmod(0o755)
 	password = folder / "password"
