@@ -310,7 +310,8 @@ static void note_last_id(struct spool_writer *writer, const struct spool_record 
 	arena_done(&arena);
 }
 
-static void scan_tail(struct spool_writer *writer, struct view bytes)
+// ret_last: the bytes of its last batch.
+static void scan_tail(struct spool_writer *writer, struct view bytes, struct view *ret_last)
 {
 	struct spool_segment_header *last = &writer->use;
 	struct spool_scan scan = spool_scan_of(last);
@@ -322,17 +323,23 @@ static void scan_tail(struct spool_writer *writer, struct view bytes)
 	while ((result = spool_scan_next(&scan, &record)) != SPOOL_SCAN_END) {
 		if (result == SPOOL_SCAN_RECORD) {
 			note_last_id(writer, &record);
+			*ret_last = view_first(view_from(bytes, record.batch_start),
+					       spool_pad(scan.offset, SPOOL_BLOCK_BYTES) -
+						       record.batch_start);
 		}
 	}
 	writer->sequence = scan.sequence;
 }
 
-// The last segment of the life before: where its records end, and the highest id among them. It is
-// synced, so that what deliver will find in it stays.
+// The last segment of the life before: where its records end, and the highest id among them. Its
+// last batch is written again and synced, so that what deliver finds in it stays: where its sync
+// failed and the process ended before it could say so, the kernel shows bytes that the disk never
+// got, and another sync alone would call them safe.
 static enum error read_tail(struct spool_writer *writer, int file)
 {
 	struct spool_segment_header *last = &writer->use;
 	char *bytes = malloc(last->segment_bytes);
+	struct view batch = { 0 };
 	enum error error;
 
 	if (!bytes) {
@@ -344,10 +351,11 @@ static enum error read_tail(struct spool_writer *writer, int file)
 		writer->is_unsure = true; // a bad place on the disk must not end the service
 		spool_writer_note_failure(writer, error);
 	} else {
-		scan_tail(writer, view_of(bytes, last->segment_bytes));
+		scan_tail(writer, view_of(bytes, last->segment_bytes), &batch);
 	}
+	error = batch.len ? os_file_write_at(file, (uint64_t)(batch.data - bytes), batch) : OK;
 	free(bytes);
-	return os_file_sync_data(file);
+	return error == OK ? os_file_sync_data(file) : error;
 }
 
 enum error spool_supply_open(struct spool_writer *writer)
