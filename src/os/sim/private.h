@@ -145,6 +145,7 @@ _Noreturn void sim_bug(const char *text);
 uint64_t sim_random(void);
 uint64_t sim_below(uint64_t bound); // 0 when bound is 0
 bool sim_chance(uint32_t per_million);
+bool sim_strikes(uint32_t per_million); // the same for a fault, which is counted
 void sim_trace(const char *format, ...) printf_like(1, 2);
 void sim_buffer_trim(struct buffer *buffer, size_t bytes_max); // drops the oldest lines
 

@@ -67,7 +67,12 @@ uint64_t sim_below(uint64_t bound)
 
 bool sim_chance(uint32_t per_million)
 {
-	bool strikes = per_million && sim_below(1000000) < per_million;
+	return per_million && sim_below(1000000) < per_million;
+}
+
+bool sim_strikes(uint32_t per_million)
+{
+	bool strikes = sim_chance(per_million);
 
 	sim_current->fault_count += strikes;
 	return strikes;
