@@ -255,7 +255,7 @@ static void a36_no_login_without_a_verified_certificate(void **state)
 	world_stop(&world);
 	buffer_printf(&config,
 		      "routes: [{ to: \"*\", via: { host: 127.0.0.1, ports: [%u], "
-		      "username: me, password_file: /dev/null } }]\n",
+		      "username: me, password_file: /password } }]\n",
 		      world.peer.address.port);
 	world_start(&world, buffer_text(&config));
 	world_until_deferred(&world, 1);

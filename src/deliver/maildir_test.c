@@ -1,11 +1,10 @@
 #include "deliver/maildir.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/check.h"
 #include "os/file.h"
+#include "os/test_folder.h"
 
 static void a54_names_of_folders_never_leave_their_place(void **state)
 {
@@ -50,7 +49,7 @@ static void a_name_that_is_empty_or_too_long_is_refused(void **state)
 }
 
 struct world {
-	char path[64];
+	char path[TEST_FOLDER_PATH_SIZE];
 	int dir;
 	struct arena arena;
 	const char *const *chunks;
@@ -58,35 +57,15 @@ struct world {
 
 static void world_open(struct world *world)
 {
-	(void)snprintf(world->path, sizeof world->path, "/tmp/maildir-test-XXXXXX");
-	assert_non_null(mkdtemp(world->path));
+	test_folder_make(world->path);
 	assert_int_equal(os_dir_open(world->path, &world->dir), OK);
 	world->arena = arena_with_max(65536);
 }
 
-static bool remove_name(void *context, const char *name)
-{
-	int parent = *(const int *)context, dir;
-
-	if (os_dir_open_at(parent, name, &dir) == OK) {
-		assert_int_equal(os_dir_list(dir, remove_name, &dir), OK);
-		os_dir_close(dir);
-		assert_int_equal(os_dir_remove_at(parent, name), OK);
-	} else {
-		assert_int_equal(os_file_remove_at(parent, name), OK);
-	}
-	return true;
-}
-
 static void world_done(struct world *world)
 {
-	int top;
-
-	assert_int_equal(os_dir_list(world->dir, remove_name, &world->dir), OK);
 	os_dir_close(world->dir);
-	assert_int_equal(os_dir_open("/tmp", &top), OK);
-	assert_int_equal(os_dir_remove_at(top, world->path + 5), OK);
-	os_dir_close(top);
+	test_folder_remove(world->path);
 	arena_done(&world->arena);
 }
 

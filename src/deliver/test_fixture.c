@@ -1,43 +1,22 @@
 #include "deliver/test_fixture.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "config/encode.h"
-#include "config/load.h"
+#include "config/test_material.h"
 #include "os/clock.h"
 #include "os/file.h"
 #include "os/log.h"
 #include "spool/body.h"
 #include "spool/id.h"
 
-enum { LATE_MS = 30000, QUEUE_MAX = 100 };
+enum { QUEUE_MAX = 100 };
 
-// ---- configuration and directory
-
-static enum error read_config(void *context, const char *path, struct buffer *out)
-{
-	(void)path;
-	buffer_add_text(out, context);
-	return buffer_error(out);
-}
-
-static enum error list_nothing(void *context, const char *dir,
-			       bool (*fn)(void *context, const char *name), void *fn_context)
-{
-	(void)context, (void)dir, (void)fn, (void)fn_context;
-	return OK;
-}
+// ---- configuration
 
 static struct deliver_generation *generation_of(struct world *world, const char *more)
 {
 	struct buffer text = buffer_with_max(1 << 16), bytes = buffer_with_max(1 << 20);
-	struct config_files files = { NULL, read_config, list_nothing };
-	struct arena arena = arena_with_max(1 << 24);
 	struct deliver_generation *generation;
-	struct config_loaded loaded;
 
 	buffer_printf(&text,
 		      "hostname: mail.example.org\n"
@@ -45,35 +24,12 @@ static struct deliver_generation *generation_of(struct world *world, const char 
 		      "outbound: { allow_private_addresses: %s, port: %u }\n",
 		      world->closed_network ? "false" : "true", world->peer.address.port);
 	buffer_add_text(&text, more ? more : "");
-	files.context = (void *)(uintptr_t)buffer_text(&text);
-	assert_int_equal(config_load(files, "/test.yaml", &arena, &loaded), OK);
-	for (size_t i = 0; !loaded.config && i < loaded.problems.count; i++) {
-		print_error("%.*s\n", VIEW_ARG(loaded.problems.items[i].text));
-	}
-	assert_non_null(loaded.config);
-	config_encode(loaded.config, CONFIG_DELIVER, &bytes);
+	test_config_encode(buffer_text(&text), CONFIG_DELIVER, &bytes);
 	assert_int_equal(
 		deliver_generation_new(buffer_view(&bytes), (struct view){ 0 }, &generation), OK);
-	arena_done(&arena);
 	buffer_done(&bytes);
 	buffer_done(&text);
 	return generation;
-}
-
-static void make_directory(struct world *world, struct directory *ret_directory)
-{
-	struct directory_settings settings = directory_settings_default();
-	struct directory_builder *builder;
-
-	world->directory = buffer_with_max(1 << 20);
-	assert_int_equal(directory_builder_new((struct hash_key){ 1, 2 }, &settings, &builder), OK);
-	assert_int_equal(directory_add_domain(builder, VIEW("example.org")), OK);
-	assert_int_equal(directory_add_account(builder, VIEW("alice@example.org")), OK);
-	assert_int_equal(directory_add_account(builder, VIEW("bob@example.org")), OK);
-	assert_int_equal(directory_set_postmaster(builder, VIEW("alice@example.org")), OK);
-	assert_int_equal(directory_build(builder, &world->directory), OK);
-	directory_builder_free(builder);
-	assert_int_equal(directory_open(buffer_view(&world->directory), ret_directory), OK);
 }
 
 // ---- the DNS
@@ -141,49 +97,14 @@ static void open_facts(struct world *world)
 
 // ---- the loop
 
-static void too_late(void *context)
-{
-	struct world *world = context;
-
-	world->is_late = true;
-	os_loop_stop(world->loop);
-}
-
-static void look(void *context)
-{
-	struct world *world = context;
-
-	if (world->reached && world->reached(world->reached_context)) {
-		os_loop_stop(world->loop);
-	}
-}
-
 void world_until(struct world *world, bool (*reached)(void *context), void *context)
 {
-	if (reached(context)) {
-		return;
-	}
-	world->reached = reached;
-	world->reached_context = context;
-	os_timer_set(&world->late, LATE_MS);
-	os_loop_run(world->loop);
-	os_timer_stop(&world->late);
-	world->reached = NULL;
-	assert_false(world->is_late);
-}
-
-static void stop_turn(void *context)
-{
-	os_loop_stop(context);
+	test_loop_until(&world->test, reached, context);
 }
 
 void world_turn(struct world *world, uint64_t ms)
 {
-	struct os_timer timer;
-
-	os_timer_init(&timer, world->loop, stop_turn, world->loop);
-	os_timer_set(&timer, ms);
-	os_loop_run(world->loop);
+	test_loop_turn(&world->test, ms);
 }
 
 static bool is_empty(void *context)
@@ -254,7 +175,7 @@ void world_start(struct world *world, const char *config)
 	assert_int_equal(deliverer_new(&parts, &world->deliverer), OK);
 	deliver_generation_unref(parts.generation);
 	buffer_done(&world->directory);
-	make_directory(world, &directory);
+	test_directory_build(&world->directory, &directory);
 	deliverer_set_directory(world->deliverer, directory);
 }
 
@@ -295,36 +216,19 @@ void world_open(struct world *world, const char *config)
 {
 	log_setup("deliver", (struct log_settings){ .level = LOG_ERROR, .fd = 2, .syslog_fd = -1 });
 	memset(world, 0, sizeof *world);
-	(void)snprintf(world->path, sizeof world->path, "./deliver-test-XXXXXX");
-	assert_non_null(mkdtemp(world->path));
+	test_folder_make(world->path);
 	assert_int_equal(os_dir_open(world->path, &world->dir), OK);
 	assert_int_equal(os_dir_make_at(world->dir, "spool", 0700), OK);
 	assert_int_equal(os_dir_make_at(world->dir, "mail", 0700), OK);
 	assert_int_equal(os_dir_open_at(world->dir, "spool", &world->spool_dir), OK);
 	assert_int_equal(os_dir_open_at(world->dir, "mail", &world->mail_dir), OK);
-	assert_int_equal(os_loop_new(&world->loop), OK);
-	os_timer_init(&world->late, world->loop, too_late, world);
-	world->hook = (struct os_hook){ .fn = look, .context = world };
-	os_hook_add_before_sleep(world->loop, &world->hook);
+	test_loop_init(&world->test);
+	world->loop = world->test.loop;
 	world->next_id = 1ull << 40;
 	peer_open(&world->peer, world->loop, no_rules);
 	open_facts(world);
 	open_writer(world);
 	world_start(world, config);
-}
-
-static bool remove_name(void *context, const char *name)
-{
-	int parent = *(const int *)context, dir;
-
-	if (os_dir_open_at(parent, name, &dir) == OK) {
-		assert_int_equal(os_dir_list(dir, remove_name, &dir), OK);
-		os_dir_close(dir);
-		assert_int_equal(os_dir_remove_at(parent, name), OK);
-	} else {
-		assert_int_equal(os_file_remove_at(parent, name), OK);
-	}
-	return true;
 }
 
 void world_done(struct world *world)
@@ -336,15 +240,12 @@ void world_done(struct world *world)
 	spool_writer_close(world->writer);
 	facts_client_free(world->facts);
 	os_channel_free(world->facts_end);
-	os_hook_remove(world->loop, &world->hook);
-	os_timer_stop(&world->late);
-	os_loop_free(world->loop);
+	test_loop_done(&world->test);
 	buffer_done(&world->directory);
-	assert_int_equal(os_dir_list(world->dir, remove_name, &world->dir), OK);
 	os_dir_close(world->spool_dir);
 	os_dir_close(world->mail_dir);
 	os_dir_close(world->dir);
-	rmdir(world->path);
+	test_folder_remove(world->path);
 }
 
 // ---- messages in

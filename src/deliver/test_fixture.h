@@ -1,7 +1,7 @@
 // For tests of this room: a deliverer over a spool on disk, with a directory, a DNS that knows one
 // address, and scripted SMTP servers on loopback, all on one loop.
 //
-// The directory: example.org with alice and bob, postmaster to alice. The DNS: every domain has the
+// The directory is that of config/test_material.h. The DNS: every domain has the
 // MX mx.DOMAIN at 127.0.0.1, but for null.example (null MX), gone.example (no such domain),
 // slow.example (no answer) and self.example (its MX is us).
 #pragma once
@@ -9,6 +9,8 @@
 #include "base/check.h"
 #include "deliver/deliverer.h"
 #include "os/message.h"
+#include "os/test_folder.h"
+#include "os/test_loop.h"
 
 enum { PEER_SESSIONS_MAX = 64 };
 
@@ -42,9 +44,9 @@ struct peer {
 };
 
 struct world {
-	char path[64];
+	char path[TEST_FOLDER_PATH_SIZE];
 	int dir, spool_dir, mail_dir;
-	struct os_loop *loop;
+	struct os_loop *loop; // of test
 	struct spool_commit_page commit;
 	struct spool_queue_page queue;
 	struct spool_writer *writer;
@@ -59,12 +61,9 @@ struct world {
 	uint64_t age_ms; // of messages that are submitted
 	unsigned waiting;
 
-	struct os_hook hook;
-	struct os_timer late;
-	bool is_late, stopped;
+	struct test_loop test;
+	bool stopped;
 	bool closed_network; // private addresses are not allowed from the next start on
-	bool (*reached)(void *context);
-	void *reached_context;
 };
 
 void world_open(struct world *world, const char *config); // more lines, or NULL

@@ -13,11 +13,12 @@
 #include "os/clock.h"
 #include "os/page.h"
 #include "os/socket.h"
+#include "os/test_folder.h"
 
 enum { DEADLINE_MS = 10000, GUARD_MS = 20000 };
 
 struct fixture {
-	char folder[64];
+	char folder[TEST_FOLDER_PATH_SIZE];
 	struct config config;
 	struct config_domain domain;
 	struct os_loop *loop;
@@ -122,8 +123,7 @@ static int setup(void **state)
 {
 	struct fixture *f = calloc(1, sizeof *f);
 
-	snprintf(f->folder, sizeof f->folder, "/tmp/packetboat-keeper-XXXXXX");
-	assert_non_null(mkdtemp(f->folder));
+	test_folder_make(f->folder);
 	f->domain = (struct config_domain){ .name = VIEW("example.org") };
 	f->config.postmaster = VIEW("postmaster@example.org");
 	f->config.plus_separator = VIEW("+");
@@ -146,21 +146,14 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	static const char *const names[] = { "users.db", "users.db-wal", "users.db-shm",
-					     "users.lock", "control" };
 	struct fixture *f = *state;
-	char path[128];
 
 	close_keeper(f);
 	os_loop_free(f->loop);
 	drop_directory(f);
 	buffer_done(&f->account);
 	buffer_done(&f->parts);
-	for (size_t i = 0; i < COUNT_OF(names); i++) {
-		snprintf(path, sizeof path, "%s/%s", f->folder, names[i]);
-		(void)remove(path);
-	}
-	assert_int_equal(rmdir(f->folder), 0);
+	test_folder_remove(f->folder);
 	free(f);
 	return 0;
 }

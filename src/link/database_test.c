@@ -8,9 +8,10 @@
 
 #include "base/buffer.h"
 #include "base/check.h"
+#include "os/test_folder.h"
 
 struct fixture {
-	char folder[64];
+	char folder[TEST_FOLDER_PATH_SIZE];
 	char path[96];
 	struct database *database;
 	struct arena arena;
@@ -20,8 +21,7 @@ static int setup(void **state)
 {
 	struct fixture *f = calloc(1, sizeof *f);
 
-	snprintf(f->folder, sizeof f->folder, "/tmp/packetboat-database-XXXXXX");
-	assert_non_null(mkdtemp(f->folder));
+	test_folder_make(f->folder);
 	snprintf(f->path, sizeof f->path, "%s/users.db", f->folder);
 	assert_int_equal(database_open(f->path, &f->database), OK);
 	f->arena = arena_with_max(1 << 20);
@@ -31,17 +31,11 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	static const char *const suffixes[] = { "", "-wal", "-shm" };
 	struct fixture *f = *state;
-	char path[128];
 
 	database_close(f->database);
 	arena_done(&f->arena);
-	for (size_t i = 0; i < COUNT_OF(suffixes); i++) {
-		snprintf(path, sizeof path, "%s%s", f->path, suffixes[i]);
-		(void)remove(path);
-	}
-	assert_int_equal(rmdir(f->folder), 0);
+	test_folder_remove(f->folder);
 	free(f);
 	return 0;
 }

@@ -9,9 +9,10 @@
 
 #include "base/check.h"
 #include "link/password.h"
+#include "os/test_folder.h"
 
 struct fixture {
-	char folder[64];
+	char folder[TEST_FOLDER_PATH_SIZE];
 	struct user_store store;
 	struct buffer out;
 };
@@ -20,8 +21,7 @@ static int setup(void **state)
 {
 	struct fixture *f = calloc(1, sizeof *f);
 
-	snprintf(f->folder, sizeof f->folder, "/tmp/packetboat-users-XXXXXX");
-	assert_non_null(mkdtemp(f->folder));
+	test_folder_make(f->folder);
 	assert_int_equal(user_store_open(f->folder, &f->store), OK);
 	f->out = buffer_with_max(1 << 20);
 	*state = f;
@@ -30,18 +30,11 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	static const char *const names[] = { "users.db", "users.db-wal", "users.db-shm",
-					     "users.lock" };
 	struct fixture *f = *state;
-	char path[128];
 
 	user_store_close(&f->store);
 	buffer_done(&f->out);
-	for (size_t i = 0; i < COUNT_OF(names); i++) {
-		snprintf(path, sizeof path, "%s/%s", f->folder, names[i]);
-		(void)remove(path);
-	}
-	assert_int_equal(rmdir(f->folder), 0);
+	test_folder_remove(f->folder);
 	free(f);
 	return 0;
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "config/test_material.h"
 #include "os/file.h"
 #include "os/sim/sim.h"
 #include "receive/test_fixture.h"
@@ -103,7 +104,7 @@ static void live(void *context)
 	    !open_parts(life, dir)) {
 		return;
 	}
-	fixture_directory(&life->directory, &directory);
+	test_directory_build(&life->directory, &directory);
 	receiver_set_directory(life->receiver, directory);
 	assert_int_equal(
 		os_socket_listen(&address, (struct os_listen_options){ .backlog = 16 }, &socket.fd),

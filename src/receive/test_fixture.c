@@ -1,18 +1,15 @@
 #include "receive/test_fixture.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "config/encode.h"
-#include "config/load.h"
+#include "config/test_material.h"
 #include "os/clock.h"
 #include "os/file.h"
 #include "os/log.h"
 #include "spool/inspect.h"
 
-enum { LATE_MS = 30000, JOBS_MAX = 1000, KEEPER_QUEUE_MAX = 100 };
+enum { JOBS_MAX = 1000, KEEPER_QUEUE_MAX = 100 };
 
 static const char config_head[] = "hostname: mail.example.org\n"
 				  "listeners:\n"
@@ -22,51 +19,19 @@ static const char config_head[] = "hostname: mail.example.org\n"
 				  "relay: { domains: [backup.example] }\n"
 				  "domains: { example.org: { deliver: maildir } }\n";
 
-// ---- configuration and directory
-
-static enum error read_config(void *context, const char *path, struct buffer *out)
-{
-	(void)path;
-	buffer_add_text(out, config_head);
-	buffer_add_text(out, context);
-	return buffer_error(out);
-}
-
-static enum error list_nothing(void *context, const char *dir,
-			       bool (*fn)(void *context, const char *name), void *fn_context)
-{
-	(void)context;
-	(void)dir;
-	(void)fn;
-	(void)fn_context;
-	return OK;
-}
-
-static void encode_config(const char *more, struct buffer *out)
-{
-	struct config_files files = { (void *)(uintptr_t)(more ? more : ""), read_config,
-				      list_nothing };
-	struct arena arena = arena_with_max(1 << 24);
-	struct config_loaded loaded;
-
-	assert_int_equal(config_load(files, "/test.yaml", &arena, &loaded), OK);
-	for (size_t i = 0; !loaded.config && i < loaded.problems.count; i++) {
-		print_error("%.*s\n", VIEW_ARG(loaded.problems.items[i].text));
-	}
-	assert_non_null(loaded.config);
-	config_encode(loaded.config, CONFIG_RECEIVE, out);
-	arena_done(&arena);
-}
+// ---- configuration
 
 struct receive_generation *fixture_generation(const char *more)
 {
-	struct buffer config = buffer_with_max(1 << 20), problem = buffer_with_max(4096);
+	struct buffer text = buffer_with_max(1 << 16), config = buffer_with_max(1 << 20);
+	struct buffer problem = buffer_with_max(4096);
 	struct buffer certificate = buffer_with_max(1 << 16), key = buffer_with_max(1 << 16);
 	struct receive_generation *generation;
 	struct receive_material material = { .identity_count = 1 };
 	struct tls_identity identity;
 
-	encode_config(more, &config);
+	buffer_printf(&text, "%s%s", config_head, more ? more : "");
+	test_config_encode(buffer_text(&text), CONFIG_RECEIVE, &config);
 	assert_int_equal(
 		tls_self_signed(VIEW("mail.example.org"), os_clock_wall_ms(), &certificate, &key),
 		OK);
@@ -74,30 +39,12 @@ struct receive_generation *fixture_generation(const char *more)
 	material.config = buffer_view(&config);
 	material.identities = &identity;
 	assert_int_equal(receive_generation_new(&material, &problem, &generation), OK);
+	buffer_done(&text);
 	buffer_done(&config);
 	buffer_done(&problem);
 	buffer_done(&certificate);
 	buffer_done(&key);
 	return generation;
-}
-
-void fixture_directory(struct buffer *out, struct directory *ret_directory)
-{
-	struct directory_settings settings = directory_settings_default();
-	struct view team[] = { VIEW("alice@example.org"), VIEW("bob@example.org"),
-			       VIEW("carl@elsewhere.example") };
-	struct directory_builder *builder;
-
-	*out = buffer_with_max(1 << 20);
-	assert_int_equal(directory_builder_new((struct hash_key){ 1, 2 }, &settings, &builder), OK);
-	assert_int_equal(directory_add_domain(builder, VIEW("example.org")), OK);
-	assert_int_equal(directory_add_account(builder, VIEW("alice@example.org")), OK);
-	assert_int_equal(directory_add_account(builder, VIEW("bob@example.org")), OK);
-	assert_int_equal(directory_add_alias(builder, VIEW("team@example.org"), team, 3), OK);
-	assert_int_equal(directory_set_postmaster(builder, VIEW("alice@example.org")), OK);
-	assert_int_equal(directory_build(builder, out), OK);
-	directory_builder_free(builder);
-	assert_int_equal(directory_open(buffer_view(out), ret_directory), OK);
 }
 
 // ---- keeper
@@ -157,49 +104,14 @@ static void open_keeper(struct world *world)
 
 // ---- the world
 
-static void too_late(void *context)
-{
-	struct world *world = context;
-
-	world->is_late = true;
-	os_loop_stop(world->loop);
-}
-
-static void look(void *context)
-{
-	struct world *world = context;
-
-	if (world->reached && world->reached(world->reached_context)) {
-		os_loop_stop(world->loop);
-	}
-}
-
 void world_until(struct world *world, bool (*reached)(void *context), void *context)
 {
-	if (reached(context)) {
-		return;
-	}
-	world->reached = reached;
-	world->reached_context = context;
-	os_timer_set(&world->late, LATE_MS);
-	os_loop_run(world->loop);
-	os_timer_stop(&world->late);
-	world->reached = NULL;
-	assert_false(world->is_late);
-}
-
-static void stop_turn(void *context)
-{
-	os_loop_stop(context);
+	test_loop_until(&world->test, reached, context);
 }
 
 void world_turn(struct world *world, uint64_t ms)
 {
-	struct os_timer timer;
-
-	os_timer_init(&timer, world->loop, stop_turn, world->loop);
-	os_timer_set(&timer, ms);
-	os_loop_run(world->loop);
+	test_loop_turn(&world->test, ms);
 }
 
 struct session_count {
@@ -279,13 +191,10 @@ void world_open(struct world *world, struct world_options options)
 
 	log_setup("receive", (struct log_settings){ .level = LOG_ERROR, .fd = 2, .syslog_fd = -1 });
 	memset(world, 0, sizeof *world);
-	snprintf(world->path, sizeof world->path, "./receive-test-XXXXXX");
-	assert_non_null(mkdtemp(world->path));
+	test_folder_make(world->path);
 	assert_int_equal(os_dir_open(world->path, &world->dir), OK);
-	assert_int_equal(os_loop_new(&world->loop), OK);
-	os_timer_init(&world->late, world->loop, too_late, world);
-	world->hook = (struct os_hook){ .fn = look, .context = world };
-	os_hook_add_before_sleep(world->loop, &world->hook);
+	test_loop_init(&world->test);
+	world->loop = world->test.loop;
 	assert_int_equal(os_pool_new(world->loop, "bodies", 1, JOBS_MAX, &world->pool), OK);
 	open_writer(world, options.reserve_bytes);
 	if (!options.no_keeper) {
@@ -295,7 +204,7 @@ void world_open(struct world *world, struct world_options options)
 	parts = (struct receiver_parts){ world->loop, world->writer, world->pool, world->keeper,
 					 16 };
 	assert_int_equal(receiver_new(&parts, &world->receiver), OK);
-	fixture_directory(&world->directory, &directory);
+	test_directory_build(&world->directory, &directory);
 	receiver_set_directory(world->receiver, directory);
 	world_configure(world, options.config);
 }
@@ -310,64 +219,40 @@ void world_close_spool(struct world *world)
 	world->writer = NULL;
 }
 
-struct folder {
-	int dir;
-	unsigned count;
-};
-
-static bool remove_name(void *context, const char *name)
-{
-	struct folder *folder = context;
-	struct folder inner = { 0 };
-
-	if (os_dir_open_at(folder->dir, name, &inner.dir) == OK) {
-		assert_int_equal(os_dir_list(inner.dir, remove_name, &inner), OK);
-		os_dir_close(inner.dir);
-		assert_int_equal(os_dir_remove_at(folder->dir, name), OK);
-	} else {
-		assert_int_equal(os_file_remove_at(folder->dir, name), OK);
-	}
-	return true;
-}
-
 void world_done(struct world *world)
 {
-	struct folder folder = { .dir = world->dir };
-
 	world_close_spool(world);
 	keeper_client_free(world->keeper);
 	os_channel_free(world->keeper_end);
 	for (unsigned i = 0; i < PORT_COUNT; i++) {
 		os_socket_close(world->listeners[i]);
 	}
-	os_hook_remove(world->loop, &world->hook);
-	os_timer_stop(&world->late);
-	os_loop_free(world->loop);
+	test_loop_done(&world->test);
 	buffer_done(&world->directory);
-	assert_int_equal(os_dir_list(world->dir, remove_name, &folder), OK);
 	os_dir_close(world->dir);
-	rmdir(world->path);
+	test_folder_remove(world->path);
 }
 
 // ---- what is on disk
 
 static bool count_name(void *context, const char *name)
 {
-	struct folder *folder = context;
+	unsigned *count = context;
 
 	(void)name;
-	folder->count++;
+	++*count;
 	return true;
 }
 
 unsigned world_body_files(struct world *world)
 {
-	struct folder folder = { 0 };
+	unsigned count = 0;
+	int dir;
 
-	assert_int_equal(os_dir_open_at(world->dir, "body", &folder.dir), OK);
-	assert_int_equal(os_dir_list(folder.dir, count_name, &folder), OK);
-	os_dir_close(folder.dir);
-	return folder.count;
+	assert_int_equal(os_dir_open_at(world->dir, "body", &dir), OK);
+	assert_int_equal(os_dir_list(dir, count_name, &count), OK);
+	os_dir_close(dir);
+	return count;
 }
 
 struct search {

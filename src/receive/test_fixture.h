@@ -1,12 +1,13 @@
 // For tests of this room: a receiver over loopback sockets, with a spool on disk, a directory, TLS,
 // and a keeper that knows one login; and SMTP clients on the same loop.
 //
-// The directory: example.org with alice and bob, team@ (alice, bob, carl@elsewhere.example),
-// postmaster to alice. The login: alice@example.org with "secret".
+// The directory is that of config/test_material.h. The login: alice@example.org with "secret".
 #pragma once
 
 #include "base/check.h"
 #include "link/stream.h"
+#include "os/test_folder.h"
+#include "os/test_loop.h"
 #include "receive/receiver.h"
 #include "spool/pages.h"
 
@@ -15,12 +16,11 @@ enum { PORT_RELAY, PORT_IMPLICIT, PORT_STARTTLS, PORT_COUNT };
 
 // A generation with these lines of configuration behind the fixture's own; sim tests use it too.
 struct receive_generation *fixture_generation(const char *more);
-void fixture_directory(struct buffer *out, struct directory *ret_directory);
 
 struct world {
-	char path[64];
+	char path[TEST_FOLDER_PATH_SIZE];
 	int dir;
-	struct os_loop *loop;
+	struct os_loop *loop; // of test
 	struct os_pool *pool;
 	struct spool_commit_page commit;
 	struct spool_queue_page queue;
@@ -34,12 +34,7 @@ struct world {
 	int listeners[PORT_COUNT];
 	struct os_address addresses[PORT_COUNT];
 	bool stopped;
-
-	struct os_hook hook;
-	struct os_timer late;
-	bool is_late;
-	bool (*reached)(void *context);
-	void *reached_context;
+	struct test_loop test;
 };
 
 struct world_options {

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { DEADLINE_MS = 20000 };
 
@@ -20,44 +19,21 @@ static void too_late(void *context)
 void world_open(struct world *world)
 {
 	memset(world, 0, sizeof *world);
-	snprintf(world->path, sizeof world->path, "/tmp/spool-test-XXXXXX");
-	assert_non_null(mkdtemp(world->path));
+	test_folder_make(world->path);
 	assert_int_equal(os_dir_open(world->path, &world->dir), OK);
 	assert_int_equal(os_loop_new(&world->loop), OK);
 	os_timer_init(&world->deadline, world->loop, too_late, NULL);
 	world->segment_bytes = SPOOL_SEGMENT_BYTES_MIN;
 }
 
-struct folder {
-	int parent, dir;
-};
-
-static bool remove_name(void *context, const char *name)
-{
-	struct folder *folder = context;
-	struct folder inner = { .parent = folder->dir };
-
-	if (os_dir_open_at(folder->dir, name, &inner.dir) == OK) {
-		assert_int_equal(os_dir_list(inner.dir, remove_name, &inner), OK);
-		os_dir_close(inner.dir);
-		assert_int_equal(os_dir_remove_at(folder->dir, name), OK);
-	} else {
-		assert_int_equal(os_file_remove_at(folder->dir, name), OK);
-	}
-	return true;
-}
-
 void world_done(struct world *world)
 {
-	struct folder folder = { .dir = world->dir };
-
 	world_stop_store(world);
 	world_stop_writer(world);
 	os_timer_stop(&world->deadline);
 	os_loop_free(world->loop);
-	assert_int_equal(os_dir_list(world->dir, remove_name, &folder), OK);
 	os_dir_close(world->dir);
-	rmdir(world->path);
+	test_folder_remove(world->path);
 }
 
 void world_start_writer(struct world *world)

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/check.h"
+#include "os/test_folder.h"
 #include "spool/inspect.h"
 #include "spool/store.h"
 #include "spool/writer.h"
@@ -9,7 +10,7 @@
 enum { WORLD_APPENDS_MAX = 4096, WORLD_SEEN_MAX = 8192 };
 
 struct world {
-	char path[64];
+	char path[TEST_FOLDER_PATH_SIZE];
 	int dir;
 	struct os_loop *loop;
 	struct os_timer deadline;

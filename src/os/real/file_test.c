@@ -1,5 +1,6 @@
 #include "base/check.h"
 #include "os/file.h"
+#include "os/test_folder.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,7 +9,7 @@
 #include <unistd.h>
 
 struct place {
-	char path[64];
+	char path[TEST_FOLDER_PATH_SIZE];
 	int dir;
 };
 
@@ -16,30 +17,18 @@ static int make_place(void **state)
 {
 	struct place *place = calloc(1, sizeof *place);
 
-	snprintf(place->path, sizeof place->path, "/tmp/os-file-test-XXXXXX");
-	assert_non_null(mkdtemp(place->path));
+	test_folder_make(place->path);
 	assert_int_equal(os_dir_open(place->path, &place->dir), OK);
 	*state = place;
 	return 0;
-}
-
-static bool remove_name(void *context, const char *name)
-{
-	const struct place *place = context;
-
-	if (os_file_remove_at(place->dir, name) != OK) {
-		assert_int_equal(os_dir_remove_at(place->dir, name), OK);
-	}
-	return true;
 }
 
 static int remove_place(void **state)
 {
 	struct place *place = *state;
 
-	assert_int_equal(os_dir_list(place->dir, remove_name, place), OK);
 	os_dir_close(place->dir);
-	rmdir(place->path);
+	test_folder_remove(place->path);
 	free(place);
 	return 0;
 }
