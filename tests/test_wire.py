@@ -5,6 +5,7 @@ import pathlib
 import re
 import socket
 import stat
+import subprocess
 import time
 
 import pytest
@@ -497,6 +498,27 @@ def test_a54_files_and_logs(server):
 	stored = b"".join(path.read_bytes() for path in data.rglob("*") if path.is_file() and "keeper" in str(path))
 	assert password.encode() not in stored
 	assert b"$y$" in stored
+
+
+def test_a27_no_room_is_told_to_the_client_the_log_and_the_postmaster():
+	with Server(queue={"disk_reserve": "1TiB"}) as server:
+		with server.smtp() as client:
+			client.ehlo("client.test")
+			assert client.mail("a@far.example")[0] == 452
+		assert server.wait_for_log(event="refused", command="MAIL", code=452, reason="storage")
+		assert server.json_command("status")["receive"]["spool"] == "no space left"
+
+
+def test_a54_files_of_somebody_else_are_not_used_and_the_log_says_whose_they_must_be():
+	if os.geteuid() != 0:
+		pytest.skip("needs root to start with separate users")
+	with Server() as server:
+		server.stop()
+		os.chown(server.folder / "data" / "keeper" / "users.db", 65534, 65534)
+		server.process = subprocess.Popen([server.program, "serve", "--config", str(server.config_path)])
+		event = server.wait_for_log(event="failed", child="keeper")[0]
+		assert "the accounts in " in event["reason"]
+		assert "must belong to the user packetboat-keep" in event["reason"]
 
 
 def test_a54_processes_are_separate_and_closed(server):

@@ -228,6 +228,10 @@ static enum error start(void *context, struct buffer *said)
 	error = shut_door(deliver, generation->config, said);
 	if (error == OK) {
 		error = open_all(deliver, generation);
+		if (error != OK) {
+			buffer_printf(said, "the spool %.*s",
+				      VIEW_ARG(generation->config->spool_dir));
+		}
 	}
 	if (error == OK) {
 		attach_facts(deliver);

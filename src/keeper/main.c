@@ -198,6 +198,9 @@ static enum error start(void *context, struct buffer *said)
 	}
 	if (error == OK) {
 		error = open_keeper(own);
+		if (error != OK) {
+			buffer_printf(said, "the accounts in %s", buffer_text(&own->folder));
+		}
 	}
 	if (error == OK) {
 		error = take_clients(own);

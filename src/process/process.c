@@ -71,6 +71,14 @@ static const struct supervision_calls calls = {
 
 // ---- its life
 
+// What has failed may be named by what was said last; warnings before it are lines of their own.
+static void add_why(struct buffer *said, enum error error)
+{
+	bool is_named = said->len && said->data[said->len - 1] != '\n';
+
+	buffer_printf(said, "%s%s", is_named ? ": " : "", error_text(error));
+}
+
 int process_run(struct process *process, const struct process_role *role, void *context)
 {
 	struct buffer said = buffer_with_max(SAID_BYTES_MAX);
@@ -87,7 +95,7 @@ int process_run(struct process *process, const struct process_role *role, void *
 		error = role->start(context, &said);
 	}
 	if (error != OK) {
-		buffer_printf(&said, "%s%s", said.len ? ": " : "", error_text(error));
+		add_why(&said, error);
 		if (error == ERROR_PERMISSION && process->began_as_root) {
 			buffer_printf(&said,
 				      "; its files in data_dir must belong to the user %s (was the "

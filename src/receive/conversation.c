@@ -201,6 +201,10 @@ static void on_mail(struct session *session, const struct smtp_event_mail *mail)
 	struct verdict verdict = verdict_accept("");
 
 	if (spool_writer_admit(session->receiver->parts.writer) != OK) {
+		struct smtp_reply reply = smtp_reply(SMTP_REPLY_NO_STORAGE);
+
+		log_refused(session, "MAIL", mail->sender.text, (struct view){ 0 }, "storage",
+			    &reply);
 		answer_id(session, SMTP_REPLY_NO_STORAGE);
 		return;
 	}

@@ -359,6 +359,10 @@ static enum error start(void *context, struct buffer *said)
 	error = shut_door(receive, generation->config, said);
 	if (error == OK) {
 		error = open_all(receive, generation->config);
+		if (error != OK) {
+			buffer_printf(said, "the spool %.*s",
+				      VIEW_ARG(generation->config->spool_dir));
+		}
 	}
 	if (error == OK) {
 		attach_keeper(receive);
