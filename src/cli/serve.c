@@ -20,15 +20,22 @@ int run_serve(const struct invocation *invocation)
 	return supervisor_serve(invocation->config_path);
 }
 
+static int order(struct call *call, const struct invocation *invocation)
+{
+	int status = call_begin(call, invocation, false);
+
+	if (status == EX_OK) {
+		status = call_ask(call);
+		call_say_words(call, status);
+	}
+	return status;
+}
+
 int run_reload(const struct invocation *invocation)
 {
 	struct call call;
-	int status = call_begin(&call, invocation, false);
+	int status = order(&call, invocation);
 
-	if (status == EX_OK) {
-		status = call_ask(&call);
-		call_say_words(&call, status);
-	}
 	if (status == EX_OK) {
 		screen_say("reloaded %s\n", invocation->config_path);
 	} else if (status == EX_CONFIG) {
@@ -75,12 +82,8 @@ static int wait_until_stopped(const struct call *call)
 int run_stop(const struct invocation *invocation)
 {
 	struct call call;
-	int status = call_begin(&call, invocation, false);
+	int status = order(&call, invocation);
 
-	if (status == EX_OK) {
-		status = call_ask(&call);
-		call_say_words(&call, status);
-	}
 	if (status == EX_OK) {
 		status = wait_until_stopped(&call);
 	}
