@@ -6,8 +6,8 @@
 
 #include "base/check.h"
 #include "base/wire.h"
+#include "link/test_supervisor.h"
 #include "os/page.h"
-#include "os/socket.h"
 
 struct world {
 	struct supervision child;
@@ -78,18 +78,10 @@ static void begin(struct world *world)
 static int set_up(void **state)
 {
 	struct world *world = calloc(1, sizeof *world);
-	int ends[2];
+	int end = test_supervisor_open();
 
-	assert_int_equal(os_channel_pair(ends), OK);
-	if (ends[0] == SUPERVISION_FD) {
-		ends[0] = dup(SUPERVISION_FD);
-	}
-	if (ends[1] != SUPERVISION_FD) {
-		assert_int_equal(dup2(ends[1], SUPERVISION_FD), SUPERVISION_FD);
-		os_socket_close(ends[1]);
-	}
 	assert_int_equal(os_loop_new(&world->loop), OK);
-	assert_int_equal(os_channel_new(world->loop, ends[0], 100, on_message, on_end, world,
+	assert_int_equal(os_channel_new(world->loop, end, 100, on_message, on_end, world,
 					&world->supervisor),
 			 OK);
 	give(world, HANDLE_CONFIG, 0, "first");

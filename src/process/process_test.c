@@ -4,10 +4,10 @@
 
 #include <stdlib.h>
 #include <sysexits.h>
-#include <unistd.h>
 
 #include "base/check.h"
 #include "link/control.h"
+#include "link/test_supervisor.h"
 #include "os/socket.h"
 
 enum { ANSWER_BYTES = CONTROL_PART_BYTES_MAX + 5 };
@@ -105,17 +105,8 @@ static void hears(struct world *world, struct buffer *buffer, enum supervision_m
 static int set_up(void **state)
 {
 	struct world *world = calloc(1, sizeof *world);
-	int ends[2];
 
-	assert_int_equal(os_channel_pair(ends), OK);
-	if (ends[0] == SUPERVISION_FD) {
-		ends[0] = dup(SUPERVISION_FD);
-	}
-	if (ends[1] != SUPERVISION_FD) {
-		assert_int_equal(dup2(ends[1], SUPERVISION_FD), SUPERVISION_FD);
-		os_socket_close(ends[1]);
-	}
-	world->supervisor = ends[0];
+	world->supervisor = test_supervisor_open();
 	tell(world, SUPERVISION_BEGIN, 0, "");
 	*state = world;
 	return 0;
