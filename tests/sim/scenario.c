@@ -125,11 +125,23 @@ static void crash_later(struct scenario *scenario, enum child_kind kind)
 	}
 }
 
+// A sync fails, and the process dies before it could make anything of that.
+static void fail_and_crash(struct scenario *scenario, enum child_kind kind)
+{
+	const struct box_child *each = &scenario->box.children[kind];
+	uint64_t nth = 1 + below(scenario, 4);
+
+	if (each->process && sim_process_is_alive(each->process)) {
+		sim_plan_fail(each->process, SIM_SYNC, nth, ERROR_IO);
+		sim_plan_crash(each->process, SIM_SYNC, nth + 1);
+	}
+}
+
 static void something_happens(struct scenario *scenario)
 {
 	struct box *box = &scenario->box;
 
-	switch (below(scenario, 13)) {
+	switch (below(scenario, 16)) {
 	case 0: box_crash(box, CHILD_RECEIVE); break;
 	case 1: box_crash(box, CHILD_DELIVER); break;
 	case 2: box_crash(box, CHILD_FACTS); break;
@@ -142,6 +154,9 @@ static void something_happens(struct scenario *scenario)
 	case 9: crash_later(scenario, CHILD_DELIVER); break;
 	case 10: box_crash_all(box); break;
 	case 11: fill_disk(scenario); break;
+	case 12: fail_and_crash(scenario, CHILD_RECEIVE); break;
+	case 13:
+	case 14: fail_and_crash(scenario, CHILD_DELIVER); break;
 	default: set_weather(scenario); break;
 	}
 }
@@ -197,6 +212,7 @@ static void forget_plans(struct scenario *scenario)
 		each->crash_after = 0;
 		if (each->process && sim_process_is_alive(each->process)) {
 			sim_plan_crash(each->process, SIM_ANY, UINT64_MAX);
+			sim_plan_fail(each->process, SIM_ANY, UINT64_MAX, ERROR_IO);
 		}
 	}
 }
