@@ -37,16 +37,6 @@ static void close_socket(struct connection *connection)
 	buffer_clear(&connection->pending);
 }
 
-// A lane that waits for its share of all connections is next.
-static void wake_starved(struct deliverer *deliverer)
-{
-	struct list *link = list_take_first(&deliverer->starved);
-
-	if (link) {
-		lane_kick(CONTAINER_OF(link, struct lane, kicked));
-	}
-}
-
 void connection_end(struct connection *connection)
 {
 	struct lane *lane = connection->lane;
@@ -61,7 +51,6 @@ void connection_end(struct connection *connection)
 	list_add_last(&lane->deliverer->gone, &connection->link);
 	site_closed(&lane->site);
 	lane->deliverer->counters.open--;
-	wake_starved(lane->deliverer);
 	lane_kick(lane);
 }
 
@@ -248,14 +237,33 @@ void connection_way_failed(struct connection *connection, const struct trouble *
 {
 	close_socket(connection);
 	lane_way_failed(connection->lane, &connection->address);
-	connection->trouble = *trouble;
-	buffer_clear(&connection->reason);
-	buffer_add(&connection->reason, view_first(trouble->reason, REASON_MAX));
+	// For good only when every way is.
+	if (!trouble->permanent || connection->trouble.permanent ||
+	    !connection->trouble.status[0]) {
+		connection->trouble = *trouble;
+		buffer_clear(&connection->reason);
+		buffer_add(&connection->reason, view_first(trouble->reason, REASON_MAX));
+	}
 	if (trouble->class == RETRY_LOGIN) {
 		connection_failed(connection); // another port will not know another password
 	} else {
 		connection_try_next(connection);
 	}
+}
+
+static bool others_stand(const struct connection *connection)
+{
+	const struct list *all = &connection->lane->connections;
+
+	for (const struct list *link = all->next; link != all; link = link->next) {
+		const struct connection *other = CONTAINER_OF(link, struct connection, link);
+
+		if (other != connection && other->phase == CONNECTION_TALKING &&
+		    (other->in_machine || !other->ready)) {
+			return true;
+		}
+	}
+	return false;
 }
 
 void connection_failed(struct connection *connection)
@@ -269,6 +277,11 @@ void connection_failed(struct connection *connection)
 	}
 	trouble.reason = buffer_view(&connection->reason);
 	trouble.relay = buffer_view(&connection->relay);
+	if (others_stand(connection)) { // this one was too many: what waits is theirs
+		lane_learn(lane, SITE_TOO_MANY);
+		connection_end(connection);
+		return;
+	}
 	connection_end(connection);
 	lane_failed(lane, &trouble, event);
 }

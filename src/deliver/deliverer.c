@@ -12,6 +12,11 @@ uint64_t deliverer_now_ms(const struct deliverer *deliverer)
 	return os_loop_now_ms(deliverer->loop);
 }
 
+bool deliverer_may_begin(const struct deliverer *deliverer)
+{
+	return !deliverer->stopping && spool_store_status(deliverer->store).journal_error == OK;
+}
+
 // ---- what comes out of the store
 
 static enum error on_message(void *context, struct spool_message *message,
@@ -86,11 +91,18 @@ void deliverer_wake(struct deliverer *deliverer)
 
 // ---- each turn of the loop
 
+// A lane that waited for its share may need it no more: then it is the next one's.
+static bool has_room(const struct deliverer *deliverer)
+{
+	return deliverer->counters.open < deliverer->generation->config->outbound.connections;
+}
+
 static void run_kicked(struct deliverer *deliverer)
 {
 	struct list *link;
 
-	while ((link = list_take_first(&deliverer->kicked))) {
+	while ((has_room(deliverer) && (link = list_take_first(&deliverer->starved))) ||
+	       (link = list_take_first(&deliverer->kicked))) {
 		lane_run(CONTAINER_OF(link, struct lane, kicked));
 	}
 }

@@ -29,8 +29,10 @@ struct deliverer {
 	int mail_dir;
 	struct spool_id_source ids;
 	struct list entries;
-	struct heap due; // entries, by wall clock ms
+	struct heap due;  // entries, by wall clock ms
+	uint64_t wall_ms; // when it was last looked at
 	struct table destinations, lanes;
+	size_t forget_position;     // of destinations
 	struct list asking, to_ask; // destinations
 	unsigned asking_count;
 	struct list all_lanes, kicked, starved, gone, locals;
@@ -47,7 +49,9 @@ struct deliverer {
 };
 
 uint64_t deliverer_now_ms(const struct deliverer *deliverer); // monotonic
-void deliverer_follow(struct deliverer *deliverer);           // soon
+// An attempt: not while its outcome could not be noted.
+bool deliverer_may_begin(const struct deliverer *deliverer);
+void deliverer_follow(struct deliverer *deliverer); // soon
 void deliverer_attempt_ended(struct deliverer *deliverer);
 
 // queue.c: when an entry is due.
@@ -71,6 +75,8 @@ void local_run(struct lane *lane);
 // outcome.c
 // A trouble that no attempt was needed for, or that ended one: noted, logged, scheduled.
 void outcome_trouble(struct recipient *recipient, const struct trouble *trouble);
+// The same, and settles: the entry may be gone after that.
+void outcome_defer(struct recipient *recipient, const struct trouble *trouble);
 // What an attempt has brought. reason is the last to be shown.
 void outcome_note(struct entry *entry, const struct attempt *attempts, uint32_t count,
 		  struct view relay);

@@ -71,7 +71,8 @@ static bool fill(struct delivery *delivery, struct recipient *first)
 struct delivery *delivery_take(struct lane *lane)
 {
 	struct deliverer *deliverer = lane->deliverer;
-	struct delivery *delivery = deliverer->stopping ? NULL : calloc(1, sizeof *delivery);
+	struct delivery *delivery =
+		deliverer_may_begin(deliverer) ? calloc(1, sizeof *delivery) : NULL;
 	struct recipient *first = delivery ? lane_take(lane) : NULL;
 
 	if (!first) {
@@ -85,10 +86,13 @@ struct delivery *delivery_take(struct lane *lane)
 	delivery->record = buffer_with_max(first->entry->message->ref.bytes);
 	delivery->chunk = buffer_with_max(DELIVERY_CHUNK_BYTES);
 	if (!fill(delivery, first)) {
-		(void)!lane_add(lane, first);
 		free_delivery(delivery);
+		outcome_defer(first, &(struct trouble){ .class = RETRY_LOCAL,
+							.status = "4.3.0",
+							.reason = VIEW("out of memory") });
 		return NULL;
 	}
+	lane->users++; // it may outlive its connection, while the pool reads for it
 	delivery->entry->in_hand++;
 	deliverer->counters.in_hand++;
 	return delivery;
@@ -100,7 +104,7 @@ static void told_ready(struct delivery *delivery)
 {
 	if (delivery->abandoned) {
 		delivery_done(delivery, (struct view){ 0 });
-	} else {
+	} else if (delivery->ready) {
 		delivery->ready(delivery->context);
 	}
 }
@@ -206,8 +210,6 @@ void delivery_open(struct delivery *delivery, void (*ready)(void *context), void
 {
 	enum error error = note_trying(delivery);
 
-	delivery->ready = ready;
-	delivery->context = context;
 	if (error != OK) {
 		opened(delivery, error);
 	} else if (spool_store_is_careful(delivery->deliverer->store)) {
@@ -216,6 +218,8 @@ void delivery_open(struct delivery *delivery, void (*ready)(void *context), void
 	} else {
 		open_source(delivery);
 	}
+	delivery->ready = ready; // not sooner: it is for what comes after this call
+	delivery->context = context;
 }
 
 // ---- the body
@@ -316,10 +320,33 @@ void delivery_again(struct delivery *delivery, uint32_t index)
 	}
 }
 
+// They are not in hand while they wait again: a crash then says nothing against their message.
+static void note_waiting(struct delivery *delivery)
+{
+	struct spool_outcome outcomes[DELIVERY_RECIPIENTS_MAX];
+	struct spool_change change = { .message = delivery->entry->message, .outcomes = outcomes };
+
+	for (uint32_t i = 0; i < delivery->count; i++) {
+		struct recipient *recipient = delivery->attempts[i].recipient;
+		struct spool_outcome *outcome = &outcomes[change.outcome_count];
+
+		if (!delivery->attempts[i].told) {
+			outcome->recipient = recipient_index(recipient);
+			outcome->state = *recipient_state(recipient);
+			outcome->state.trying = false;
+			change.outcome_count++;
+		}
+	}
+	if (change.outcome_count) {
+		(void)!spool_store_note(delivery->deliverer->store, &change); // else so be it
+	}
+}
+
 // Those that were told come first afterwards; the others wait again.
 static uint32_t part_told(struct delivery *delivery)
 {
 	struct lane *lane = delivery->lane;
+	bool is_held = delivery->entry->message->flags & SPOOL_HELD;
 	uint32_t told = 0;
 
 	for (uint32_t i = 0; i < delivery->count; i++) {
@@ -329,7 +356,7 @@ static uint32_t part_told(struct delivery *delivery)
 		recipient->place = RECIPIENT_IDLE;
 		if (attempt->told) {
 			delivery->attempts[told++] = *attempt;
-		} else if (lane->retired || lane_add(lane, recipient) != OK) {
+		} else if (!is_held && (lane->retired || lane_add(lane, recipient) != OK)) {
 			delivery->entry->urgent = true; // routed anew
 		}
 	}
@@ -340,6 +367,7 @@ void delivery_done(struct delivery *delivery, struct view relay)
 {
 	struct deliverer *deliverer = delivery->deliverer;
 	struct entry *entry = delivery->entry;
+	struct lane *lane = delivery->lane;
 	uint32_t told;
 
 	if (deliverer->closing) { // the pool is gone
@@ -348,8 +376,11 @@ void delivery_done(struct delivery *delivery, struct view relay)
 	}
 	if (delivery->reading) { // the pool still has it
 		delivery->abandoned = true;
+		list_remove(&delivery->link);
+		list_add_last(&deliverer->locals, &delivery->link); // no connection has it now
 		return;
 	}
+	note_waiting(delivery);
 	told = part_told(delivery);
 	entry->in_hand--;
 	if (told) {
@@ -358,5 +389,7 @@ void delivery_done(struct delivery *delivery, struct view relay)
 		outcome_settle(entry);
 	}
 	free_delivery(delivery);
+	lane->users--;
+	lane_free_if_unused(lane);
 	deliverer_attempt_ended(deliverer);
 }

@@ -28,7 +28,7 @@ struct attempt {
 };
 
 struct delivery {
-	struct list link; // of local ones, in deliverer->locals
+	struct list link; // of local and abandoned ones, in deliverer->locals
 	struct deliverer *deliverer;
 	struct lane *lane;
 	struct entry *entry;

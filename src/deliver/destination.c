@@ -14,6 +14,7 @@ enum {
 	KEEP_MIN_MS = 60 * 1000,
 	KEEP_MAX_MS = 600 * 1000,
 	FORGET_ABOVE = DELIVERER_DESTINATIONS_MAX / 2, // then idle ones go
+	FORGET_TURN = 8,
 	KEY_MAX = 8192,
 };
 
@@ -34,11 +35,8 @@ struct destination {
 
 // ---- life
 
-static void leave_lane(struct destination *destination)
+static void leave(struct lane *lane)
 {
-	struct lane *lane = destination->lane;
-
-	destination->lane = NULL;
 	if (lane) {
 		lane->users--;
 		lane_free_if_unused(lane);
@@ -51,7 +49,7 @@ static void destination_free(struct destination *destination)
 
 	(void)table_remove(&deliverer->destinations,
 			   view_of(destination->key, destination->key_len));
-	leave_lane(destination);
+	leave(destination->lane);
 	facts_request_cancel(&destination->request);
 	deliverer->asking_count -= destination->asking;
 	list_remove(&destination->link);
@@ -101,6 +99,33 @@ static void forget_idle(struct deliverer *deliverer)
 	}
 }
 
+// A few at a time, round the table: those whose answer is long out of date. The table changes
+// between the turns, so that a walk may pass some over: the next one meets them.
+static void forget_old(struct deliverer *deliverer)
+{
+	uint64_t now_ms = deliverer_now_ms(deliverer);
+	struct destination *old[FORGET_TURN];
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < FORGET_TURN; i++) {
+		struct destination *each =
+			table_next(&deliverer->destinations, &deliverer->forget_position);
+
+		if (!each) {
+			deliverer->forget_position = 0;
+			break;
+		}
+		if (!each->asking && list_empty(&each->waiting) &&
+		    now_ms >= each->expires_ms + KEEP_MAX_MS &&
+		    !(each->lane && site_next_ms(&each->lane->site, now_ms))) {
+			old[count++] = each;
+		}
+	}
+	while (count) {
+		destination_free(old[--count]);
+	}
+}
+
 void destination_forget_all(struct deliverer *deliverer)
 {
 	struct destination *each;
@@ -132,10 +157,10 @@ static void send_waiting(struct destination *destination)
 
 		recipient->place = RECIPIENT_IDLE;
 		if (lane_add(destination->lane, recipient) != OK) {
-			outcome_trouble(recipient,
-					&(struct trouble){ .class = RETRY_LOCAL,
-							   .status = "4.3.0",
-							   .reason = VIEW("out of memory") });
+			outcome_defer(recipient,
+				      &(struct trouble){ .class = RETRY_LOCAL,
+							 .status = "4.3.0",
+							 .reason = VIEW("out of memory") });
 		}
 	}
 }
@@ -146,14 +171,7 @@ static void trouble_waiting(struct destination *destination, const struct troubl
 	struct list *link;
 
 	while ((link = list_take_first(&destination->waiting))) {
-		struct recipient *recipient = CONTAINER_OF(link, struct recipient, link);
-		struct entry *entry = recipient->entry;
-
-		recipient->place = RECIPIENT_IDLE;
-		entry->in_hand++;
-		outcome_trouble(recipient, trouble);
-		entry->in_hand--;
-		outcome_settle(entry);
+		outcome_defer(CONTAINER_OF(link, struct recipient, link), trouble);
 	}
 }
 
@@ -289,6 +307,7 @@ static void set_ways(struct destination *destination, struct lane *lane,
 		capacity += answer->hosts[i].address_count;
 	}
 	if (lane_clear_ways(lane, lane->smarthost ? capacity * PORT_LIST_MAX : capacity) != OK) {
+		tally->temporary++;
 		return;
 	}
 	if (lane->smarthost) {
@@ -399,12 +418,13 @@ static void ask_next(struct deliverer *deliverer);
 static void take_answer(struct destination *destination, const struct facts_answer *answer)
 {
 	struct trouble trouble = trouble_of(answer);
+	struct lane *lane = destination->lane; // kept so long: most often it is the next one too
 	uint64_t keep_ms = answer->ttl_s * 1000ull;
 
 	keep_ms = keep_ms < KEEP_MIN_MS   ? KEEP_MIN_MS
 		  : keep_ms > KEEP_MAX_MS ? KEEP_MAX_MS
 					  : keep_ms;
-	leave_lane(destination);
+	destination->lane = NULL;
 	if (answer->result == FACTS_FOUND && !answer->null_mx &&
 	    find_lane(destination, answer, &trouble)) {
 		destination->expires_ms = deliverer_now_ms(destination->deliverer) + keep_ms;
@@ -412,6 +432,7 @@ static void take_answer(struct destination *destination, const struct facts_answ
 	} else {
 		trouble_waiting(destination, &trouble);
 	}
+	leave(lane);
 }
 
 static void on_answer(void *context, const struct facts_answer *answer)
@@ -515,6 +536,7 @@ void destination_send(struct deliverer *deliverer, struct recipient *recipient,
 	buffer_add(&key, smarthost ? smarthost->host : domain);
 	destination = table_get(&deliverer->destinations, buffer_view(&key));
 	if (!destination) {
+		forget_old(deliverer);
 		if (deliverer->destinations.count > FORGET_ABOVE) {
 			forget_idle(deliverer);
 		}

@@ -128,6 +128,13 @@ static bool is_worth_again(const struct connection *connection, const struct smt
 	       (outcome->kind == SMTP_OUTCOME_LOST || outcome->code == 421);
 }
 
+// "452 too many recipients": the others go on at once (RFC 5321 section 4.5.3.1.10).
+static bool is_one_too_many(const struct smtp_client_event *event)
+{
+	return event->outcome->by_peer && event->outcome->code == 452 &&
+	       event->transaction->accepted_count && !event->transaction->outcome_known;
+}
+
 static enum retry_class class_of(const struct smtp_outcome *outcome)
 {
 	if (!outcome->by_peer) {
@@ -147,7 +154,7 @@ static void take_outcome(struct connection *connection, const struct smtp_client
 									     : SPOOL_PENDING;
 	char dsn[16];
 
-	if (is_worth_again(connection, outcome)) {
+	if (is_worth_again(connection, outcome) || is_one_too_many(event)) {
 		delivery_again(delivery, index);
 		return;
 	}
@@ -155,15 +162,25 @@ static void take_outcome(struct connection *connection, const struct smtp_client
 	add_reason(&reason, outcome);
 	delivery_tell(delivery, index, status, class_of(outcome), dsn, buffer_view(&reason));
 	buffer_done(&reason);
-	if (status == SPOOL_DELIVERED && index + 1 == delivery->count) {
-		lane_learn(connection->lane, SITE_DELIVERED);
+}
+
+static bool any_delivered(const struct delivery *delivery)
+{
+	for (uint32_t i = 0; i < delivery->count; i++) {
+		if (delivery->attempts[i].told && delivery->attempts[i].status == SPOOL_DELIVERED) {
+			return true;
+		}
 	}
+	return false;
 }
 
 static void finish(struct connection *connection, struct delivery *delivery)
 {
 	connection->in_machine--;
 	connection->completed++;
+	if (any_delivered(delivery)) {
+		lane_learn(connection->lane, SITE_DELIVERED);
+	}
 	delivery_done(delivery, buffer_view(&connection->relay));
 }
 
@@ -200,6 +217,19 @@ static void never_stood(struct connection *connection, const struct smtp_client_
 	buffer_done(&reason);
 }
 
+static void tell_failure(struct delivery *delivery, const struct smtp_client_event *event)
+{
+	struct buffer reason = buffer_with_max(REASON_MAX);
+	struct trouble trouble = { .class = class_of_failure(event->failure) };
+
+	add_status(trouble.status, sizeof trouble.status, event->outcome->status);
+	trouble.status[0] = '4';
+	add_reason(&reason, event->outcome);
+	trouble.reason = buffer_view(&reason);
+	delivery_tell_all(delivery, &trouble);
+	buffer_done(&reason);
+}
+
 static void fell(struct connection *connection, const struct smtp_client_event *event)
 {
 	struct lane *lane = connection->lane;
@@ -208,14 +238,18 @@ static void fell(struct connection *connection, const struct smtp_client_event *
 	if (event->failure == SMTP_CLIENT_CLOSING) {
 		lane_learn(lane, lane->site.open > 1 || connection->completed ? SITE_TOO_MANY
 									      : SITE_REFUSED);
-	} else if (connection->messages > connection->completed) {
+	} else if (connection->messages > connection->completed || connection->opening) {
 		lane_learn(lane, SITE_UNREACHABLE);
 	}
 	if (connection->opening) {
 		struct delivery *delivery = connection->opening;
 
 		connection->opening = NULL;
-		delivery_done(delivery, (struct view){ 0 });
+		// A session that carried nothing counts as an attempt: else this had no end.
+		if (!connection->completed) {
+			tell_failure(delivery, event);
+		}
+		delivery_done(delivery, buffer_view(&connection->relay));
 	}
 }
 

@@ -6,7 +6,7 @@
 #include "deliver/deliverer_private.h"
 #include "os/random.h"
 
-enum { LANE_ARENA_MAX = 256 * 1024 };
+enum { LANE_ARENA_MAX = 256 * 1024, LANE_LOOK_AGAIN_MS = 1000 };
 
 static void on_timer(void *context);
 
@@ -240,17 +240,6 @@ void lane_kick(struct lane *lane)
 	}
 }
 
-static void defer_one(struct lane *lane, struct recipient *recipient)
-{
-	struct entry *entry = recipient->entry;
-
-	(void)lane;
-	entry->in_hand++;
-	outcome_trouble(recipient, &lane->trouble);
-	entry->in_hand--;
-	outcome_settle(entry);
-}
-
 static void drain(struct lane *lane)
 {
 	struct recipient *recipient;
@@ -261,7 +250,7 @@ static void drain(struct lane *lane)
 			lane->draining = false;
 			return;
 		}
-		defer_one(lane, recipient);
+		outcome_defer(recipient, &lane->trouble);
 	}
 	os_timer_set(&lane->timer, 0);
 }
@@ -290,7 +279,7 @@ void lane_failed(struct lane *lane, const struct trouble *trouble, enum site_eve
 		lane->draining = true;
 		drain(lane);
 	} else if ((recipient = lane_take(lane))) {
-		defer_one(lane, recipient);
+		outcome_defer(recipient, &lane->trouble);
 	}
 	lane_kick(lane);
 }
@@ -344,7 +333,8 @@ static void open_more(struct lane *lane)
 			return;
 		}
 		if (!connection_start(lane)) {
-			break;
+			os_timer_set(&lane->timer, LANE_LOOK_AGAIN_MS);
+			return;
 		}
 		room--;
 		beginning++;
@@ -365,6 +355,8 @@ void lane_run(struct lane *lane)
 			connection_quit(CONTAINER_OF(link, struct connection, link));
 		}
 		lane->users--;
+	} else if (lane->waiting && !deliverer_may_begin(lane->deliverer)) {
+		os_timer_set(&lane->timer, LANE_LOOK_AGAIN_MS);
 	} else if (lane->kind == LANE_LOCAL) {
 		local_run(lane);
 	} else if (lane->waiting && !lane->draining) {

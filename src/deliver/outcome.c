@@ -74,18 +74,23 @@ static void decide_retry(struct entry *entry, struct attempt *attempt,
 			 struct spool_recipient_state *state)
 {
 	struct deliverer *deliverer = entry->deliverer;
-	struct retry_facts facts = {
+	uint64_t now_ms = os_clock_wall_ms();
+	struct retry_verdict verdict;
+	struct retry_facts facts;
+
+	if (entry->arrival_ms > now_ms) { // by a clock that has stepped back: it ages from now on
+		entry->arrival_ms = now_ms;
+	}
+	facts = (struct retry_facts){
 		.class = attempt->class,
 		.attempts = state->attempts ? state->attempts : 1,
 		.arrived_ms = entry->arrival_ms,
-		.now_ms = os_clock_wall_ms(),
+		.now_ms = now_ms,
 		.warned = (entry->message->flags & SPOOL_WARNED) != 0,
 		.null_reverse_path = entry->reverse_path_len == 0,
 		.seed = os_random_u64(),
 	};
-	struct retry_verdict verdict =
-		retry_decide(&deliverer->generation->config->queue.retry, &facts);
-
+	verdict = retry_decide(&deliverer->generation->config->queue.retry, &facts);
 	if (verdict.expired) {
 		attempt->status = SPOOL_EXPIRED;
 		memcpy(attempt->dsn, "4.4.7", 6);
@@ -201,6 +206,16 @@ void outcome_trouble(struct recipient *recipient, const struct trouble *trouble)
 	}
 }
 
+void outcome_defer(struct recipient *recipient, const struct trouble *trouble)
+{
+	struct entry *entry = recipient->entry;
+
+	entry->in_hand++; // settling may end the message: not before all is noted
+	outcome_trouble(recipient, trouble);
+	entry->in_hand--;
+	outcome_settle(entry);
+}
+
 bool outcome_remove(struct entry *entry)
 {
 	uint32_t recipient_count = entry->message->recipient_count, count = 0;
@@ -260,7 +275,11 @@ static void end_quietly(struct entry *entry)
 
 void outcome_settle(struct entry *entry)
 {
-	if (entry->in_hand || entry->reporting) {
+	if (entry->reporting) {
+		return;
+	}
+	if (entry->in_hand) { // the others need not wait for it
+		queue_schedule(entry);
 		return;
 	}
 	if (entry->failures) {

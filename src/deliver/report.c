@@ -32,27 +32,35 @@ struct sending {
 
 // ---- to whom
 
-// The reverse-path as recipients: what is ours is looked up as at RCPT.
-static bool resolve_sender(const struct entry *entry, struct arena *arena,
-			   const struct view **ret_recipients, size_t *ret_count)
+// The reverse-path as recipients: what is ours is looked up as at RCPT. ERROR_NOT_FOUND: nobody is
+// there to be told; another error says nothing about that.
+static enum error resolve_sender(const struct entry *entry, struct arena *arena,
+				 const struct view **ret_recipients, size_t *ret_count)
 {
 	struct deliverer *deliverer = entry->deliverer;
 	struct directory_answer answer;
 	struct address *address = ARENA_NEW(arena, struct address);
+	enum error error;
 
-	if (!address || entry->reverse_path_len == 0 ||
-	    address_parse(arena, entry_reverse_path(entry), PARSE, address) != ADDRESS_OK ||
-	    directory_resolve(&deliverer->directory, arena, address, &answer) != OK) {
-		return false;
+	if (!address) {
+		return ERROR_NO_MEMORY;
+	}
+	if (entry->reverse_path_len == 0 ||
+	    address_parse(arena, entry_reverse_path(entry), PARSE, address) != ADDRESS_OK) {
+		return ERROR_NOT_FOUND;
+	}
+	error = directory_resolve(&deliverer->directory, arena, address, &answer);
+	if (error != OK) {
+		return error;
 	}
 	if (answer.status == DIRECTORY_NOT_OURS) {
 		*ret_recipients = &address->text;
 		*ret_count = 1;
-		return true;
+		return OK;
 	}
 	*ret_recipients = answer.recipients;
 	*ret_count = answer.recipient_count;
-	return answer.status == DIRECTORY_FOUND;
+	return answer.status == DIRECTORY_FOUND ? OK : ERROR_NOT_FOUND;
 }
 
 bool report_can_tell(const struct entry *entry)
@@ -60,7 +68,7 @@ bool report_can_tell(const struct entry *entry)
 	struct arena arena = arena_with_max(REPORT_MEMORY_MAX);
 	const struct view *recipients;
 	size_t count;
-	bool can = resolve_sender(entry, &arena, &recipients, &count);
+	bool can = resolve_sender(entry, &arena, &recipients, &count) != ERROR_NOT_FOUND;
 
 	if (!can && entry->reverse_path_len) {
 		LOG(LOG_WARNING, "bounce_impossible", LOG_TEXT("to", entry_reverse_path(entry)),
@@ -220,9 +228,10 @@ static enum error submit(struct sending *sending, const struct spool_change *cha
 	struct spool_envelope envelope = { .id = id, .arrival_ms = os_clock_wall_ms() };
 	const struct view *to;
 	size_t count;
+	enum error error = resolve_sender(entry, &sending->arena, &to, &count);
 
-	if (!resolve_sender(entry, &sending->arena, &to, &count)) {
-		return ERROR_NOT_FOUND;
+	if (error != OK) {
+		return error;
 	}
 	envelope.recipients =
 		arena_alloc_array(&sending->arena, count, sizeof *envelope.recipients);

@@ -9,7 +9,7 @@
 #include "spool/body.h"
 #include "spool/id.h"
 
-enum { QUEUE_MAX = 100 };
+enum { QUEUE_MAX = 100, CONNECTIONS = 1000 };
 
 // ---- configuration
 
@@ -21,8 +21,9 @@ static struct deliver_generation *generation_of(struct world *world, const char 
 	buffer_printf(&text,
 		      "hostname: mail.example.org\n"
 		      "domains: { example.org: { deliver: maildir } }\n"
-		      "outbound: { allow_private_addresses: %s, port: %u }\n",
-		      world->closed_network ? "false" : "true", world->peer.address.port);
+		      "outbound: { allow_private_addresses: %s, port: %u, connections: %u }\n",
+		      world->closed_network ? "false" : "true", world->peer.address.port,
+		      world->connections ? world->connections : CONNECTIONS);
 	buffer_add_text(&text, more ? more : "");
 	test_config_encode(buffer_text(&text), CONFIG_DELIVER, &bytes);
 	assert_int_equal(

@@ -41,6 +41,7 @@ struct peer {
 	struct buffer commands; // all of them, one a line
 	struct buffer bodies;   // as sent, with their final dots
 	unsigned messages;      // accepted
+	unsigned at_once;       // sessions; 0: any number
 };
 
 struct world {
@@ -63,7 +64,8 @@ struct world {
 
 	struct test_loop test;
 	bool stopped;
-	bool closed_network; // private addresses are not allowed from the next start on
+	unsigned connections; // in all, from the next start on; 0: as usual
+	bool closed_network;  // private addresses are not allowed from the next start on
 };
 
 void world_open(struct world *world, const char *config); // more lines, or NULL

@@ -116,6 +116,16 @@ static void on_readable(void *context, int events)
 	}
 }
 
+static bool is_one_too_many(const struct peer *peer)
+{
+	unsigned open = 0;
+
+	for (unsigned i = 0; i < peer->session_count; i++) {
+		open += peer->sessions[i].watch != NULL;
+	}
+	return peer->at_once && open > peer->at_once;
+}
+
 static void on_connection(void *context, int events)
 {
 	struct peer *peer = context;
@@ -135,6 +145,12 @@ static void on_connection(void *context, int events)
 	assert_int_equal(os_watch_new(peer->loop, socket, on_readable, session, &session->watch),
 			 OK);
 	assert_int_equal(os_watch_set(session->watch, OS_READABLE), OK);
+	if (is_one_too_many(peer)) {
+		if (say(session, "421 4.7.0 too many connections")) {
+			session_end(session);
+		}
+		return;
+	}
 	(void)answer(session, (struct view){ 0 });
 }
 

@@ -255,6 +255,7 @@ bool client_transaction_reply(struct smtp_client *client, struct smtp_client_eve
 	}
 	if (client->reader.code == 421) {
 		if (t && !t->outcome_known) {
+			outcome.body_sent = t->sent > command_end(t);
 			set_outcome(t, outcome);
 		}
 		client_fail(client, SMTP_CLIENT_CLOSING, &outcome);

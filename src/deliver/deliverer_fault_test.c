@@ -1,0 +1,199 @@
+// What goes wrong around deliveries: nothing that waits is forgotten, nothing is tried without end.
+#include <sysexits.h>
+
+#include "deliver/deliverer_private.h"
+#include "deliver/test_fixture.h"
+#include "spool/store_private.h"
+
+#define MAIL "Subject: hi\r\n\r\n.dot\r\nlast\r\n"
+
+enum { HOUR_MS = 3600 * 1000, DAY_S = 24 * 3600 };
+
+static const struct peer_rule later[] = { { "RCPT", "450 4.2.1 later" }, { NULL, NULL } };
+static const struct peer_rule kind[] = { { NULL, NULL } };
+
+static unsigned count_of(const struct buffer *buffer, const char *text)
+{
+	struct view rest = buffer_view(buffer), wanted = view_from_text(text);
+	unsigned count = 0;
+	size_t place;
+
+	while ((place = view_find_text(rest, wanted)) < rest.len) {
+		rest = view_from(rest, place + wanted.len);
+		count++;
+	}
+	return count;
+}
+
+static void a_soon_retry_does_not_wait_for_a_late_one(void **state)
+{
+	struct world world;
+
+	(void)state;
+	world_open(&world, "queue: { retry_first: 2h }\n");
+	world.peer.rules = later;
+	world_submit(&world, "s@example.org", "b@y.example", MAIL);
+	world_until_deferred(&world, 1);
+	world_turn(&world, 20);
+	world_configure(&world, "queue: { retry_first: 1s }\n");
+	world_submit(&world, "s@example.org", "c@y.example", MAIL);
+	world_until_deferred(&world, 3); // the second one twice
+	world_done(&world);
+}
+
+static void a_session_that_carries_nothing_is_an_attempt(void **state)
+{
+	static const struct peer_rule rules[] = { { "EHLO", "250 hello\r\n421 and goodbye" },
+						  { NULL, NULL } };
+	struct world world;
+
+	(void)state;
+	world_open(&world, NULL);
+	world.peer.rules = rules;
+	world.age_ms = HOUR_MS; // not fresh: its record is read by the pool
+	world_submit(&world, "s@example.org", "b@y.example", MAIL);
+	world_until_deferred(&world, 1);
+	assert_int_equal(world.peer.session_count, 1);
+	world_done(&world);
+}
+
+static bool has_message(void *context)
+{
+	const struct world *world = context;
+
+	return world->peer.messages >= 1;
+}
+
+static void a55_nothing_is_tried_while_the_journal_fails(void **state)
+{
+	struct world world;
+
+	(void)state;
+	world_open(&world, NULL);
+	world_submit(&world, "s@example.org", "b@y.example", MAIL); // its domain is being asked for
+	world.deliverer->store->status.journal_error = ERROR_IO;
+	world_turn(&world, 100);
+	assert_int_equal(world.peer.session_count, 0);
+	world.deliverer->store->status.journal_error = OK;
+	world_until_empty(&world);
+	assert_int_equal(world.peer.messages, 1);
+	world_done(&world);
+}
+
+static void a_clock_that_steps_back_delays_nothing(void **state)
+{
+	struct spool_message *message;
+	struct world world;
+	uint64_t id;
+
+	(void)state;
+	world_open(&world, NULL);
+	world.peer.rules = later;
+	id = world_submit(&world, "s@example.org", "b@y.example", MAIL);
+	world_until_deferred(&world, 1);
+	world.peer.rules = kind;
+	// As if what is known was noted 30 days from now.
+	message = spool_store_find(world.deliverer->store, id);
+	message->recipients[0].next_attempt_s += 30 * DAY_S;
+	queue_schedule(message->user);
+	world.deliverer->wall_ms += 30ull * DAY_S * 1000;
+	heap_move(&world.deliverer->due, &((struct entry *)message->user)->due,
+		  message->recipients[0].next_attempt_s * 1000ull);
+	queue_timer(world.deliverer);
+	world_until_empty(&world);
+	assert_int_equal(world.peer.messages, 1);
+	world_done(&world);
+}
+
+static void a_share_that_is_not_needed_goes_to_the_next(void **state)
+{
+	struct buffer text = buffer_with_max(4096);
+	struct world world;
+
+	(void)state;
+	world_open(&world, "queue: { hold: true }\n");
+	world_stop(&world);
+	world.connections = 1;
+	world_start(&world, NULL);
+	world_submit(&world, "s@example.org", "b@y.example", MAIL);
+	world_until(&world, has_message, &world);
+	// The idle connection has the only share; two sites wait for it.
+	world_submit(&world, "s@example.org", "b@z.example", MAIL);
+	world_turn(&world, 50);
+	world_submit(&world, "s@example.org", "b@w.example", MAIL);
+	world_turn(&world, 50);
+	assert_int_equal(world.peer.messages, 1);
+	assert_int_equal(world_command(&world, CONTROL_QUEUE_HOLD, "to", "*@z.example", &text),
+			 EX_OK);
+	world.peer.messages = 0;
+	world_until(&world, has_message, &world);
+	assert_true(buffer_has(&world.peer.commands, "b@w.example"));
+	buffer_done(&text);
+	world_done(&world);
+}
+
+static void a_server_that_takes_few_connections_gets_no_pause(void **state)
+{
+	struct world world;
+
+	(void)state;
+	world_open(&world, "queue: { hold: true }\n");
+	for (int i = 0; i < 40; i++) {
+		world_submit(&world, "s@example.org", "b@y.example", MAIL);
+	}
+	world.peer.at_once = 1;
+	world_configure(&world, NULL);
+	world_until_empty(&world);
+	assert_int_equal(world.peer.messages, 40);
+	assert_int_equal(deliverer_counters(world.deliverer).deferred, 0);
+	world_done(&world);
+}
+
+static void too_many_recipients_go_on_in_a_second_transaction(void **state)
+{
+	static const struct peer_rule rules[] = { { "RCPT TO:<c@", "452 4.5.3 too many" },
+						  { NULL, NULL } };
+	struct world world;
+
+	(void)state;
+	world_open(&world, NULL);
+	world.peer.rules = rules;
+	world_submit(&world, "s@example.org", "b@y.example c@y.example", MAIL);
+	world_until_deferred(&world, 1); // alone it is refused for its own sake
+	assert_int_equal(world.peer.messages, 1);
+	assert_int_equal(count_of(&world.peer.commands, "RCPT TO:<b@"), 1);
+	assert_int_equal(count_of(&world.peer.commands, "RCPT TO:<c@"), 2);
+	world_done(&world);
+}
+
+static void a32_a_body_that_met_421_is_not_sent_again_at_once(void **state)
+{
+	static const struct peer_rule rules[] = { { ".", "421 4.3.2 closing" }, { NULL, NULL } };
+	struct world world;
+
+	(void)state;
+	world_open(&world, NULL);
+	world_submit(&world, "s@example.org", "b@y.example", MAIL);
+	world_until(&world, has_message, &world);
+	world.peer.rules = rules; // the second one on the same connection
+	world_submit(&world, "s@example.org", "b@y.example", MAIL);
+	world_until_deferred(&world, 1);
+	assert_int_equal(world.peer.session_count, 1);
+	world_done(&world);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_soon_retry_does_not_wait_for_a_late_one),
+		cmocka_unit_test(a_session_that_carries_nothing_is_an_attempt),
+		cmocka_unit_test(a55_nothing_is_tried_while_the_journal_fails),
+		cmocka_unit_test(a_clock_that_steps_back_delays_nothing),
+		cmocka_unit_test(a_share_that_is_not_needed_goes_to_the_next),
+		cmocka_unit_test(a_server_that_takes_few_connections_gets_no_pause),
+		cmocka_unit_test(too_many_recipients_go_on_in_a_second_transaction),
+		cmocka_unit_test(a32_a_body_that_met_421_is_not_sent_again_at_once),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
