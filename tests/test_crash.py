@@ -32,10 +32,18 @@ def kill(pid):
 		os.kill(pid, signal.SIGKILL)
 
 
+def is_gone(pid):
+	"""A zombie counts once its other threads are gone too: until then they hold its descriptors."""
+	try:
+		state = pathlib.Path(f"/proc/{pid}/status").read_text()
+		return "\nState:\tZ" in state and len(os.listdir(f"/proc/{pid}/task")) == 1
+	except (FileNotFoundError, ProcessLookupError):
+		return True
+
+
 def wait_gone(pids):
 	for pid in pids:
-		wait_for(lambda: not pathlib.Path(f"/proc/{pid}").exists() or "\nState:\tZ" in pathlib.Path(
-			f"/proc/{pid}/status").read_text(), f"the end of {pid}")
+		wait_for(lambda: is_gone(pid), f"the end of {pid}")
 
 
 def ready(server):
