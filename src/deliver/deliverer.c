@@ -5,7 +5,7 @@
 #include "os/log.h"
 #include "os/random.h"
 
-enum { FOLLOW_RETRY_MS = 1000, PRESSURE_FULL = 100 };
+enum { FOLLOW_AGAIN_MS = 5000, PRESSURE_FULL = 100 };
 
 uint64_t deliverer_now_ms(const struct deliverer *deliverer)
 {
@@ -14,7 +14,8 @@ uint64_t deliverer_now_ms(const struct deliverer *deliverer)
 
 bool deliverer_may_begin(const struct deliverer *deliverer)
 {
-	return !deliverer->stopping && spool_store_status(deliverer->store).journal_error == OK;
+	return !deliverer->stopping && !deliverer->generation->config->queue.hold &&
+	       spool_store_status(deliverer->store).journal_error == OK;
 }
 
 // ---- what comes out of the store
@@ -69,6 +70,8 @@ static void follow(void *context)
 	}
 	if (spool_store_follow(deliverer->store, DELIVERER_FOLLOW_TURN)) {
 		os_timer_set(&deliverer->follow_timer, 0);
+	} else if (spool_store_is_behind(deliverer->store)) {
+		os_timer_set(&deliverer->behind_timer, FOLLOW_AGAIN_MS);
 	}
 	queue_timer(deliverer);
 }
@@ -167,6 +170,7 @@ enum error deliverer_new(const struct deliverer_parts *parts, struct deliverer *
 	deliverer->destinations = table_with_max(os_random_hash_key(), DELIVERER_DESTINATIONS_MAX);
 	deliverer->lanes = table_with_max(os_random_hash_key(), DELIVERER_LANES_MAX);
 	os_timer_init(&deliverer->follow_timer, parts->loop, follow, deliverer);
+	os_timer_init(&deliverer->behind_timer, parts->loop, follow, deliverer);
 	os_timer_init(&deliverer->queue_timer, parts->loop, queue_timer, deliverer);
 	os_timer_init(&deliverer->stop_timer, parts->loop, NULL, deliverer);
 	deliverer->scratch = malloc(DELIVERER_SCRATCH_BYTES);
@@ -212,6 +216,7 @@ void deliverer_free(struct deliverer *deliverer)
 	free_lanes(deliverer);
 	spool_store_close(deliverer->store);
 	os_timer_stop(&deliverer->follow_timer);
+	os_timer_stop(&deliverer->behind_timer);
 	os_timer_stop(&deliverer->queue_timer);
 	os_timer_stop(&deliverer->stop_timer);
 	heap_done(&deliverer->due); // before its entries go

@@ -1,4 +1,5 @@
 // What goes wrong around deliveries: nothing that waits is forgotten, nothing is tried without end.
+#include <sys/resource.h>
 #include <sysexits.h>
 
 #include "deliver/deliverer_private.h"
@@ -105,6 +106,38 @@ static void a_clock_that_steps_back_delays_nothing(void **state)
 	world_done(&world);
 }
 
+static void what_could_not_be_taken_in_comes_later(void **state)
+{
+	struct rlimit limit, none;
+	struct world world;
+
+	(void)state;
+	world_open(&world, NULL);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	none = (struct rlimit){ .rlim_cur = 3, .rlim_max = limit.rlim_max };
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	world_submit(&world, "s@example.org", "b@y.example", MAIL); // its segment is not opened
+	world_turn(&world, 20);
+	assert_true(spool_store_is_behind(world.deliverer->store));
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	world_until(&world, has_message, &world);
+	world_done(&world);
+}
+
+static void a_message_without_a_body_is_bounced(void **state)
+{
+	static const struct peer_rule rules[] = { { "RCPT", "550 no" }, { NULL, NULL } };
+	struct world world;
+
+	(void)state;
+	world_open(&world, NULL);
+	world.peer.rules = rules;
+	world_submit(&world, "alice@example.org", "b@y.example", "");
+	world_until_empty(&world);
+	assert_int_equal(deliverer_counters(world.deliverer).bounces, 1);
+	world_done(&world);
+}
+
 static void a_share_that_is_not_needed_goes_to_the_next(void **state)
 {
 	struct buffer text = buffer_with_max(4096);
@@ -189,6 +222,8 @@ int main(void)
 		cmocka_unit_test(a_session_that_carries_nothing_is_an_attempt),
 		cmocka_unit_test(a55_nothing_is_tried_while_the_journal_fails),
 		cmocka_unit_test(a_clock_that_steps_back_delays_nothing),
+		cmocka_unit_test(what_could_not_be_taken_in_comes_later),
+		cmocka_unit_test(a_message_without_a_body_is_bounced),
 		cmocka_unit_test(a_share_that_is_not_needed_goes_to_the_next),
 		cmocka_unit_test(a_server_that_takes_few_connections_gets_no_pause),
 		cmocka_unit_test(too_many_recipients_go_on_in_a_second_transaction),

@@ -37,7 +37,7 @@ struct deliverer {
 	unsigned asking_count;
 	struct list all_lanes, kicked, starved, gone, locals;
 	struct lane *local;
-	struct os_timer follow_timer, queue_timer, stop_timer;
+	struct os_timer follow_timer, behind_timer, queue_timer, stop_timer;
 	struct os_hook hook;
 	bool asleep; // the mark is up
 	bool stopping, closing;

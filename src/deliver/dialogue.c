@@ -83,7 +83,7 @@ static void fill(struct connection *connection)
 	connection->idle = connection->ready && !connection->opening && !connection->in_machine &&
 			   connection->client.state == SMTP_CLIENT_STATE_READY;
 	if (connection->idle &&
-	    (lane->retired || lane->deliverer->stopping ||
+	    (lane->retired || lane->deliverer->stopping || !list_empty(&lane->deliverer->starved) ||
 	     connection->messages >=
 		     connection->generation->config->outbound.site.messages_per_connection_max)) {
 		connection_quit(connection);

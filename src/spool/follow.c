@@ -286,6 +286,16 @@ bool spool_store_follow(struct spool_store *store, unsigned messages_max)
 	return any_news(store);
 }
 
+bool spool_store_is_behind(const struct spool_store *store)
+{
+	for (uint16_t i = 0; i < SPOOL_FAMILIES_MAX; i++) {
+		if (store->families[i].stuck_mark) {
+			return true;
+		}
+	}
+	return false;
+}
+
 bool spool_store_sleep(struct spool_store *store)
 {
 	uint32_t sleep = atomic_load(&store->settings.queue->sleep);

@@ -100,6 +100,9 @@ void spool_store_set_commits(struct spool_store *store, uint16_t family,
 
 // Reads up to messages_max new messages that are committed. True: there may be more, call again.
 bool spool_store_follow(struct spool_store *store, unsigned messages_max);
+// Something committed could not be taken in, for want of memory or descriptors say: follow again
+// after a while, even if nothing new comes.
+bool spool_store_is_behind(const struct spool_store *store);
 // Before sleeping: raises the sleep mark, so that writers wake us, and looks once more. True: there
 // is something new after all (the mark is down again). spool_store_awake lowers the mark.
 bool spool_store_sleep(struct spool_store *store);
