@@ -182,9 +182,17 @@ static void a_server_that_takes_few_connections_gets_no_pause(void **state)
 	world_done(&world);
 }
 
+static bool has_failed(void *context)
+{
+	const struct world *world = context;
+
+	return deliverer_counters(world->deliverer).failed >= 1;
+}
+
 static void too_many_recipients_go_on_in_a_second_transaction(void **state)
 {
 	static const struct peer_rule rules[] = { { "RCPT TO:<c@", "452 4.5.3 too many" },
+						  { "RCPT TO:<d@", "552 too many" },
 						  { NULL, NULL } };
 	struct world world;
 
@@ -196,6 +204,9 @@ static void too_many_recipients_go_on_in_a_second_transaction(void **state)
 	assert_int_equal(world.peer.messages, 1);
 	assert_int_equal(count_of(&world.peer.commands, "RCPT TO:<b@"), 1);
 	assert_int_equal(count_of(&world.peer.commands, "RCPT TO:<c@"), 2);
+	world_submit(&world, "", "b@z.example d@z.example", MAIL);
+	world_until(&world, has_failed, &world);
+	assert_int_equal(count_of(&world.peer.commands, "RCPT TO:<d@"), 2);
 	world_done(&world);
 }
 

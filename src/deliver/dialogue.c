@@ -128,10 +128,13 @@ static bool is_worth_again(const struct connection *connection, const struct smt
 	       (outcome->kind == SMTP_OUTCOME_LOST || outcome->code == 421);
 }
 
-// "452 too many recipients": the others go on at once (RFC 5321 section 4.5.3.1.10).
+// "452 too many recipients", or 552 by old servers: the others go on at once (RFC 5321 section
+// 4.5.3.1.10). Where there was no other, it was meant as it was said.
 static bool is_one_too_many(const struct smtp_client_event *event)
 {
-	return event->outcome->by_peer && event->outcome->code == 452 &&
+	const struct smtp_outcome *outcome = event->outcome;
+
+	return outcome->by_peer && (outcome->code == 452 || outcome->code == 552) &&
 	       event->transaction->accepted_count && !event->transaction->outcome_known;
 }
 
@@ -190,9 +193,8 @@ static enum retry_class class_of_failure(enum smtp_client_failure failure)
 {
 	switch (failure) {
 	case SMTP_CLIENT_NO_TLS:
+	case SMTP_CLIENT_UNVERIFIED: // on another port it may be
 	case SMTP_CLIENT_INJECTION: return RETRY_TLS;
-	case SMTP_CLIENT_UNVERIFIED:
-	case SMTP_CLIENT_NO_LOGIN:
 	case SMTP_CLIENT_LOGIN_REFUSED: return RETRY_LOGIN;
 	case SMTP_CLIENT_TIMEOUT:
 	case SMTP_CLIENT_LOST: return RETRY_CONNECT;
