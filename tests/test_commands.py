@@ -247,6 +247,17 @@ def test_serve_says_where_an_unusable_certificate_is_named(idle, certificate):
 		assert re.fullmatch(rf"{idle.config_path}:\d+:\d+: .*\n", result.stderr), result.stderr
 
 
+def test_serve_on_a_read_only_disk_says_so(idle, tmp_path):
+	if os.geteuid() != 0:
+		pytest.skip("needs root to mount")
+	command = f"mount -t tmpfs -o ro tmpfs {tmp_path} && exec {PROGRAM} serve --config {idle.config_path}"
+	idle.config["data_dir"] = f"{tmp_path}/data"
+	idle.write_config()
+	result = subprocess.run(["unshare", "--mount", "sh", "-c", command], capture_output=True, text=True, timeout=PATIENCE_S)
+	assert result.returncode == 71, result
+	assert f"cannot prepare the folder {tmp_path}/data: the file system is read-only" in result.stderr
+
+
 def test_serve_refuses_a_second_server(server):
 	result = bad(server, 71, "serve", says="another server runs")
 	assert "packetboat stop" in result.stderr

@@ -17,6 +17,7 @@ static const char *const error_texts[ERROR_COUNT] = {
 	[ERROR_NOT_FOUND] = "not found",
 	[ERROR_EXISTS] = "exists already",
 	[ERROR_PERMISSION] = "permission denied",
+	[ERROR_READ_ONLY] = "the file system is read-only",
 	[ERROR_NO_SPACE] = "no space left",
 	[ERROR_IO] = "input/output error",
 	[ERROR_BUSY] = "in use",
@@ -58,8 +59,8 @@ enum error error_from_errno(int system_errno)
 	case ENOTDIR: return ERROR_NOT_FOUND;
 	case EEXIST: return ERROR_EXISTS;
 	case EACCES:
-	case EPERM:
-	case EROFS: return ERROR_PERMISSION;
+	case EPERM: return ERROR_PERMISSION;
+	case EROFS: return ERROR_READ_ONLY;
 	case ENOSPC:
 	case EDQUOT:
 	case EFBIG: return ERROR_NO_SPACE;

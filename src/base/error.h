@@ -21,6 +21,7 @@ enum error {
 	ERROR_NOT_FOUND,   // no such file, name or record
 	ERROR_EXISTS,      // already there
 	ERROR_PERMISSION,  // the system forbids it
+	ERROR_READ_ONLY,   // the file system takes no writes
 	ERROR_NO_SPACE,    // the disk, the quota or the reserve is used up
 	ERROR_IO,          // a read, write or sync failed
 	ERROR_BUSY,        // somebody else holds the lock or the address
