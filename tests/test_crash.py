@@ -130,8 +130,8 @@ def test_what_waits_in_the_queue_survives_a_crash(server):
 	with server.smtp() as client:
 		for i in range(20):
 			client.sendmail(ALICE, [f"x{i}@elsewhere.example"], b"Subject: waits\r\n\r\nx\r\n")
+	wait_for(lambda: len(server.json_command("queue", "list")) == 20, "all of it in the queue")
 	ids = sorted(entry["id"] for entry in server.json_command("queue", "list"))
-	assert len(ids) == 20
 	crash(server, "all")
 	assert sorted(entry["id"] for entry in server.json_command("queue", "list")) == ids
 	server.command("queue", "remove", ids[0])

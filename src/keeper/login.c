@@ -122,7 +122,9 @@ static void fail(struct keeper_attempt *attempt)
 static void finish(struct os_job *job)
 {
 	struct keeper_attempt *attempt = CONTAINER_OF(job, struct keeper_attempt, job);
+	struct view hash = view_from_text(attempt->hash.text);
 
+	attempt->keeper->counters.hashes += password_hash_is_ours(hash);
 	if (attempt->matches && attempt->may_succeed) {
 		succeed(attempt);
 	} else {

@@ -77,7 +77,7 @@ enum error password_hash_of_nobody(unsigned cost, struct password_hash *ret_hash
 }
 
 // The settings that PASSWORD_COST_MAX and below give. Anything else could make us work for minutes.
-static bool is_ours(struct view hash)
+bool password_hash_is_ours(struct view hash)
 {
 	static const char settings[PASSWORD_COST_MAX][8] = { "$y$j75$", "$y$j85$", "$y$j7T$",
 							     "$y$j8T$", "$y$j9T$", "$y$jAT$",
@@ -98,7 +98,7 @@ bool password_matches(struct view password, struct view hash)
 {
 	struct password_hash stored = { 0 }, computed;
 
-	if (!is_ours(hash)) {
+	if (!password_hash_is_ours(hash)) {
 		return false;
 	}
 	memcpy(stored.text, hash.data, hash.len);

@@ -23,6 +23,8 @@ enum error password_hash(struct view password, unsigned cost,
 			 struct password_hash *ret_hash) must_check;
 // A hash of a password that nobody has: for logins of unknown users, so that they cost the same.
 enum error password_hash_of_nobody(unsigned cost, struct password_hash *ret_hash) must_check;
+// A hash of the method and costs that we make: only for such a one is work spent.
+bool password_hash_is_ours(struct view hash);
 // In constant time as far as the comparison goes; false for a hash that is not ours.
 bool password_matches(struct view password, struct view hash);
 void password_wipe(void *bytes, size_t len); // not optimised away
