@@ -12,6 +12,7 @@ import time
 
 import pytest
 
+from conftest import need_namespace
 from harness import PATIENCE_S, PROGRAM, Server, wait_for
 
 EX_USAGE, EX_DATAERR, EX_NOINPUT, EX_NOUSER, EX_UNAVAILABLE = 64, 65, 66, 67, 69
@@ -248,8 +249,7 @@ def test_serve_says_where_an_unusable_certificate_is_named(idle, certificate):
 
 
 def test_serve_on_a_read_only_disk_says_so(idle, tmp_path):
-	if os.geteuid() != 0:
-		pytest.skip("needs root to mount")
+	need_namespace("a read-only disk")
 	command = f"mount -t tmpfs -o ro tmpfs {tmp_path} && exec {PROGRAM} serve --config {idle.config_path}"
 	idle.config["data_dir"] = f"{tmp_path}/data"
 	idle.write_config()
