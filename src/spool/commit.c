@@ -1,6 +1,7 @@
 // The committer: takes what came in, writes it as one batch, syncs, publishes, tells.
 #include "spool/writer_private.h"
 
+#include "base/hash.h"
 #include "os/clock.h"
 #include "os/random.h"
 
@@ -198,25 +199,35 @@ static void batch_add_zeros(struct spool_writer *writer, struct batch *batch, ui
 	batch->bytes = padded;
 }
 
+static uint32_t body_crc(const struct spool_append *append)
+{
+	uint32_t crc = 0;
+
+	for (unsigned i = 0; i < append->body_count; i++) {
+		crc = hash_crc32c(crc, append->body[i]);
+	}
+	return crc;
+}
+
 static void batch_add_record(struct spool_writer *writer, struct batch *batch,
 			     struct spool_append *append)
 {
 	struct spool_record_lengths lengths = { append->outcomes_bytes,
 						(uint32_t)append->head.len - append->outcomes_bytes,
 						append->body_bytes };
-	char header[SPOOL_RECORD_HEADER_BYTES], *record = writer->batch_bytes + batch->bytes;
+	char header[SPOOL_RECORD_HEADER_BYTES], *head = writer->batch_bytes + batch->bytes;
 
 	append->ref =
 		(struct spool_ref){ writer->settings.family, (uint16_t)writer->use.segment,
 				    writer->use.epoch, batch->start + batch->bytes, append->bytes };
 	spool_record_header_encode(header, &writer->use, writer->sequence + batch->records,
-				   batch->start, lengths);
+				   batch->start, lengths, body_crc(append));
 	batch_add(writer, batch, view_of(header, sizeof header));
 	batch_add(writer, batch, buffer_view(&append->head));
+	spool_record_seal(head, sizeof header + append->head.len);
 	for (unsigned i = 0; i < append->body_count; i++) {
 		batch_add(writer, batch, append->body[i]);
 	}
-	spool_record_seal(record, append->bytes);
 	batch_add_zeros(writer, batch, 8);
 	batch->records++;
 	if (append->id > batch->last_id) {

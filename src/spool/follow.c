@@ -1,5 +1,11 @@
-// Takes in what the writers have committed since: never past a family's commit mark.
+// Takes in what the writers have committed since: never past a family's commit mark. Of what
+// is known to be synced only heads are read and checked; a body is when it is sent.
 #include "spool/store_private.h"
+
+enum {
+	HEAD_BYTES = 8 * 1024,        // enough for nearly every head
+	LARGE_BODY_BYTES = 32 * 1024, // behind such a one only a head is read
+};
 
 static struct spool_ref place_of(uint16_t family, const struct spool_segment *segment,
 				 uint32_t offset)
@@ -78,44 +84,61 @@ static uint32_t limit_of(const struct spool_segment *segment, uint64_t mark)
 	return offset < segment->limit ? offset : segment->limit;
 }
 
-// Reads from the position; *budget counts messages. True: the segment is read to its limit.
-static bool read_segment(struct spool_store *store, struct spool_family *family,
-			 struct spool_segment *segment, uint64_t mark, unsigned *budget)
+// How much to read at the scan's offset: where bodies are large, little more than the next head.
+static uint32_t window_bytes(const struct spool_scan *scan, uint32_t last_body_bytes)
 {
-	uint32_t limit = limit_of(segment, mark), len = SPOOL_FOLLOW_BYTES;
-	bool is_open = segment->header.epoch == (uint32_t)(mark >> 32);
-	struct spool_scan scan = spool_scan_of(&segment->header);
-	struct spool_record record;
-	bool needs_window = true;
+	uint32_t wanted = last_body_bytes >= LARGE_BODY_BYTES ? HEAD_BYTES : SPOOL_FOLLOW_BYTES;
 
+	if (scan->offset == scan->window_offset && scan->window.len > 0) {
+		wanted = 2 * (uint32_t)scan->window.len; // it ended inside of what begins here
+	}
+	return wanted < scan->limit - scan->offset ? wanted : scan->limit - scan->offset;
+}
+
+static bool move_window(struct spool_store *store, struct spool_segment *segment,
+			struct spool_scan *scan, uint32_t len)
+{
+	if (spool_store_read(store, segment, scan->offset, len) || store->window.len < len) {
+		spool_store_fault(store, "a segment is not readable",
+				  place_of(segment->header.family, segment, scan->offset));
+		return false;
+	}
+	scan->window = buffer_view(&store->window);
+	scan->window_offset = scan->offset;
+	return true;
+}
+
+static struct spool_scan scan_from(const struct spool_store *store,
+				   const struct spool_family *family,
+				   const struct spool_segment *segment, uint64_t mark)
+{
+	struct spool_scan scan = spool_scan_of(&segment->header);
+
+	scan.heads_only = true;
 	scan.offset = family->position.offset;
 	scan.sequence = family->sequence;
-	scan.limit = limit;
-	scan.committed_below = is_open ? limit : 0;
+	scan.limit = limit_of(segment, mark);
+	scan.committed_below = segment->header.epoch == (uint32_t)(mark >> 32) ? scan.limit : 0;
 	scan.sequence_end = spool_store_sequence_after(store, segment);
-	while (*budget > 0 && scan.offset < limit) {
-		enum spool_scan_result result;
+	return scan;
+}
 
-		if (needs_window) {
-			if (len > limit - scan.offset) {
-				len = limit - scan.offset;
-			}
-			if (spool_store_read(store, segment, scan.offset, len) ||
-			    store->window.len < len) {
-				spool_store_fault(
-					store, "a segment is not readable",
-					place_of(segment->header.family, segment, scan.offset));
-				return false;
-			}
-			scan.window = buffer_view(&store->window);
-			scan.window_offset = scan.offset;
-			needs_window = false;
+// Takes records from the position on; *budget counts messages. False: not all that is there.
+static bool read_records(struct spool_store *store, struct spool_family *family,
+			 struct spool_segment *segment, struct spool_scan *scan, unsigned *budget)
+{
+	uint32_t last_body_bytes = 0;
+	enum spool_scan_result result = SPOOL_SCAN_MORE;
+
+	while (*budget > 0 && scan->offset < scan->limit) {
+		struct spool_record record;
+
+		if (result == SPOOL_SCAN_MORE &&
+		    !move_window(store, segment, scan, window_bytes(scan, last_body_bytes))) {
+			return false;
 		}
-		result = spool_scan_next(&scan, &record);
+		result = spool_scan_next(scan, &record);
 		if (result == SPOOL_SCAN_MORE) {
-			// What began in this window may end in the next, or fill all that is left.
-			needs_window = true;
-			len = scan.offset > scan.window_offset ? len : limit - scan.offset;
 			continue;
 		}
 		if (result == SPOOL_SCAN_END) {
@@ -126,15 +149,27 @@ static bool read_segment(struct spool_store *store, struct spool_family *family,
 					  spool_ref_of(segment, &record));
 		} else if (take_record(store, segment, &record)) {
 			return false;
+		} else {
+			last_body_bytes = (uint32_t)record.body.len;
 		}
-		family->position.offset = scan.offset;
-		family->sequence = scan.sequence;
+		family->position.offset = scan->offset;
+		family->sequence = scan->sequence;
 		*budget -= result == SPOOL_SCAN_RECORD;
 	}
-	if (*budget == 0) {
+	return *budget > 0;
+}
+
+// True: the segment is read to its limit.
+static bool read_segment(struct spool_store *store, struct spool_family *family,
+			 struct spool_segment *segment, uint64_t mark, unsigned *budget)
+{
+	struct spool_scan scan = scan_from(store, family, segment, mark);
+	uint32_t limit = scan.limit; // a fault may lower the scan's own
+
+	if (!read_records(store, family, segment, &scan, budget)) {
 		return false;
 	}
-	if (is_open && spool_pad(family->position.offset, SPOOL_BLOCK_BYTES) < limit) {
+	if (scan.committed_below && spool_pad(family->position.offset, SPOOL_BLOCK_BYTES) < limit) {
 		spool_store_fault(
 			store, "records are corrupt",
 			place_of(segment->header.family, segment, family->position.offset));

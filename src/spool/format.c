@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-enum { VERSION = 1, ABANDONED_BYTES = 12, HEADER_ABANDONED_AT = 64, RECORD_CHECKED_FROM = 12 };
+enum { VERSION = 2, ABANDONED_BYTES = 12, HEADER_ABANDONED_AT = 64, RECORD_CHECKED_FROM = 12 };
 
 enum { SEARCHES_MAX = 16 }; // times the segment's size: only made to cost time does one reach it
 
@@ -89,7 +89,8 @@ uint32_t spool_segment_limit(const struct spool_segment_header *speaker, uint32_
 
 void spool_record_header_encode(char ret_header[SPOOL_RECORD_HEADER_BYTES],
 				const struct spool_segment_header *segment, uint64_t sequence,
-				uint32_t batch_start, struct spool_record_lengths lengths)
+				uint32_t batch_start, struct spool_record_lengths lengths,
+				uint32_t body_crc)
 {
 	memset(ret_header, 0, SPOOL_RECORD_HEADER_BYTES);
 	wire_put_u64(ret_header, segment->tag);
@@ -100,16 +101,17 @@ void spool_record_header_encode(char ret_header[SPOOL_RECORD_HEADER_BYTES],
 	wire_put_u32(ret_header + 32, lengths.envelope);
 	wire_put_u32(ret_header + 36, lengths.body);
 	wire_put_u32(ret_header + 40, VERSION);
+	wire_put_u32(ret_header + 44, body_crc);
 }
 
-static uint32_t record_crc(const char *record, size_t len)
+static uint32_t head_crc(const char *head, size_t len)
 {
-	return hash_crc32c(0, view_of(record + RECORD_CHECKED_FROM, len - RECORD_CHECKED_FROM));
+	return hash_crc32c(0, view_of(head + RECORD_CHECKED_FROM, len - RECORD_CHECKED_FROM));
 }
 
-void spool_record_seal(char *record, size_t len)
+void spool_record_seal(char *head, size_t head_bytes)
 {
-	wire_put_u32(record + 8, record_crc(record, len));
+	wire_put_u32(head + 8, head_crc(head, head_bytes));
 }
 
 struct spool_scan spool_scan_of(const struct spool_segment_header *header)
@@ -135,43 +137,76 @@ static uint64_t window_end(const struct spool_scan *scan)
 	return end < scan->limit ? end : scan->limit;
 }
 
+// What the header says of the record's parts; false: no record of this use begins there.
+static bool read_lengths(const struct spool_scan *scan, uint64_t offset,
+			 struct spool_record_lengths *ret_lengths)
+{
+	const char *header = bytes_at(scan, (uint32_t)offset);
+
+	if (wire_get_u64(header) != scan->tag || wire_get_u32(header + 12) != scan->epoch ||
+	    wire_get_u32(header + 40) != VERSION || wire_get_u32(header + 24) > offset) {
+		return false;
+	}
+	*ret_lengths =
+		(struct spool_record_lengths){ wire_get_u32(header + 28), wire_get_u32(header + 32),
+					       wire_get_u32(header + 36) };
+	return true;
+}
+
+static struct spool_record read_record(const struct spool_scan *scan, uint32_t offset,
+				       struct spool_record_lengths lengths)
+{
+	const char *header = bytes_at(scan, offset), *rest = header + SPOOL_RECORD_HEADER_BYTES;
+	const char *body = rest + lengths.outcomes + lengths.envelope;
+
+	return (struct spool_record){
+		.sequence = wire_get_u64(header + 16),
+		.offset = offset,
+		.bytes = (uint32_t)(body - header) + lengths.body,
+		.batch_start = wire_get_u32(header + 24),
+		.outcomes = view_of(rest, lengths.outcomes),
+		.envelope = view_of(rest + lengths.outcomes, lengths.envelope),
+		.body = view_of(scan->heads_only ? NULL : body, lengths.body),
+	};
+}
+
+// Every record there was synced once: a head that fits proves its body.
+static bool is_committed(const struct spool_scan *scan, uint64_t offset, const char *header)
+{
+	return offset < scan->committed_below || wire_get_u64(header + 16) < scan->sequence_end;
+}
+
 // RECORD: valid. MORE: may be, but the window ends inside it. END: not a record.
 static enum spool_scan_result record_at(struct spool_scan *scan, uint64_t offset,
 					struct spool_record *ret_record)
 {
+	struct spool_record_lengths lengths;
 	const char *header;
-	uint64_t outcomes, envelope, body, len;
+	uint64_t head, end, needed;
+	bool passes_body;
 
 	if (offset + SPOOL_RECORD_HEADER_BYTES > window_end(scan)) {
 		return offset + SPOOL_RECORD_HEADER_BYTES <= scan->limit ? SPOOL_SCAN_MORE
 									 : SPOOL_SCAN_END;
 	}
+	if (!read_lengths(scan, offset, &lengths)) {
+		return SPOOL_SCAN_END;
+	}
 	header = bytes_at(scan, (uint32_t)offset);
-	if (wire_get_u64(header) != scan->tag || wire_get_u32(header + 12) != scan->epoch ||
-	    wire_get_u32(header + 40) != VERSION || wire_get_u32(header + 24) > offset) {
+	passes_body = scan->heads_only && is_committed(scan, offset, header);
+	head = (uint64_t)SPOOL_RECORD_HEADER_BYTES + lengths.outcomes + lengths.envelope;
+	end = offset + head + lengths.body;
+	needed = passes_body ? offset + head : end;
+	if (end > scan->limit || needed > window_end(scan)) {
+		return end > scan->limit ? SPOOL_SCAN_END : SPOOL_SCAN_MORE;
+	}
+	scan->searched += needed - offset;
+	if (head_crc(header, head) != wire_get_u32(header + 8) ||
+	    (!passes_body &&
+	     hash_crc32c(0, view_of(header + head, lengths.body)) != wire_get_u32(header + 44))) {
 		return SPOOL_SCAN_END;
 	}
-	outcomes = wire_get_u32(header + 28);
-	envelope = wire_get_u32(header + 32);
-	body = wire_get_u32(header + 36);
-	len = SPOOL_RECORD_HEADER_BYTES + outcomes + envelope + body;
-	if (offset + len > window_end(scan)) {
-		return offset + len <= scan->limit ? SPOOL_SCAN_MORE : SPOOL_SCAN_END;
-	}
-	scan->searched += len;
-	if (record_crc(header, len) != wire_get_u32(header + 8)) {
-		return SPOOL_SCAN_END;
-	}
-	header += SPOOL_RECORD_HEADER_BYTES;
-	*ret_record = (struct spool_record){
-		.sequence = wire_get_u64(header - SPOOL_RECORD_HEADER_BYTES + 16),
-		.offset = (uint32_t)offset,
-		.bytes = (uint32_t)len,
-		.batch_start = wire_get_u32(header - SPOOL_RECORD_HEADER_BYTES + 24),
-		.outcomes = view_of(header, outcomes),
-		.envelope = view_of(header + outcomes, envelope),
-		.body = view_of(header + outcomes + envelope, body),
-	};
+	*ret_record = read_record(scan, (uint32_t)offset, lengths);
 	return SPOOL_SCAN_RECORD;
 }
 

@@ -43,11 +43,14 @@ struct spool_record_lengths {
 	uint32_t outcomes, envelope, body;
 };
 
-// The header still lacks its CRC, which spool_record_seal puts into the whole record.
+// The header still lacks the CRC of the head, which spool_record_seal puts into it. body_crc:
+// hash_crc32c of the body.
 void spool_record_header_encode(char ret_header[SPOOL_RECORD_HEADER_BYTES],
 				const struct spool_segment_header *segment, uint64_t sequence,
-				uint32_t batch_start, struct spool_record_lengths lengths);
-void spool_record_seal(char *record, size_t len);
+				uint32_t batch_start, struct spool_record_lengths lengths,
+				uint32_t body_crc);
+// The head: header, outcomes and envelope, head_bytes in all.
+void spool_record_seal(char *head, size_t head_bytes);
 
 static inline uint64_t spool_pad(uint64_t bytes, uint32_t to)
 {
@@ -75,6 +78,9 @@ struct spool_scan {
 	uint64_t sequence_end;
 	uint32_t committed_below; // offset; the same for places: known from the commit mark, else 0
 	uint64_t searched;        // bytes looked at so far: bounded, whatever the segment holds
+	// Bodies of what is known to be committed are passed by: neither checked nor needed in the
+	// window. All body views are NULL.
+	bool heads_only;
 };
 
 enum spool_scan_result {

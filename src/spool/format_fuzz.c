@@ -1,6 +1,7 @@
 // A segment of any bytes: the header and the scan of its records, in a whole window and in a part.
 #include "spool/format.h"
 
+#include "base/hash.h"
 #include "base/wire.h"
 
 #include <stdlib.h>
@@ -14,19 +15,22 @@ static void seal(char *bytes, size_t len, uint64_t tag)
 {
 	for (size_t at = SPOOL_RECORDS_AT; at + SPOOL_RECORD_HEADER_BYTES <= len; at += 8) {
 		if (wire_get_u64(bytes + at) == tag) {
-			uint64_t record = (uint64_t)SPOOL_RECORD_HEADER_BYTES +
-					  wire_get_u32(bytes + at + 28) +
-					  wire_get_u32(bytes + at + 32) +
-					  wire_get_u32(bytes + at + 36);
+			uint64_t head = (uint64_t)SPOOL_RECORD_HEADER_BYTES +
+					wire_get_u32(bytes + at + 28) +
+					wire_get_u32(bytes + at + 32);
+			uint64_t body = wire_get_u32(bytes + at + 36);
 
-			if (record <= len - at) {
-				spool_record_seal(bytes + at, record);
+			if (head + body <= len - at) {
+				struct view view = view_of(bytes + at + head, body);
+
+				wire_put_u32(bytes + at + 44, hash_crc32c(0, view));
+				spool_record_seal(bytes + at, head);
 			}
 		}
 	}
 }
 
-static void scan_all(const struct spool_segment_header *header, struct view window)
+static void scan_all(const struct spool_segment_header *header, struct view window, bool heads_only)
 {
 	struct spool_scan scan = spool_scan_of(header);
 	struct spool_record record;
@@ -35,14 +39,17 @@ static void scan_all(const struct spool_segment_header *header, struct view wind
 	unsigned turns = 0;
 
 	scan.window = window;
+	scan.heads_only = heads_only;
 	while ((result = spool_scan_next(&scan, &record)) != SPOOL_SCAN_END &&
 	       result != SPOOL_SCAN_MORE) {
 		if (scan.offset < last || ++turns > window.len / 4) {
 			abort(); // it must advance
 		}
 		if (result == SPOOL_SCAN_RECORD &&
-		    (record.offset + (uint64_t)record.bytes > window.len ||
-		     record.body.data + record.body.len > window.data + window.len)) {
+		    (record.offset + (uint64_t)record.bytes > scan.limit ||
+		     record.envelope.data + record.envelope.len > window.data + window.len ||
+		     (!heads_only &&
+		      record.body.data + record.body.len > window.data + window.len))) {
 			abort();
 		}
 		last = scan.offset;
@@ -73,8 +80,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (data[0] & 1) {
 		seal(bytes, len, header.tag);
 	}
-	scan_all(&header, view_of(bytes, len));
-	scan_all(&header, view_of(bytes, len - SPOOL_BLOCK_BYTES - data[0]));
+	for (int heads_only = 0; heads_only < 2; heads_only++) {
+		scan_all(&header, view_of(bytes, len), heads_only);
+		scan_all(&header, view_of(bytes, len - SPOOL_BLOCK_BYTES - data[0]), heads_only);
+	}
 	free(bytes);
 	return 0;
 }

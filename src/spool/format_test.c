@@ -1,4 +1,5 @@
 #include "base/check.h"
+#include "base/hash.h"
 #include "base/wire.h"
 #include "spool/format.h"
 
@@ -35,9 +36,10 @@ static uint32_t add(struct segment *segment, uint64_t sequence, uint32_t batch_s
 	uint32_t at = segment->end;
 	char *record = segment->bytes + at;
 
-	spool_record_header_encode(record, &segment->header, sequence, batch_start, lengths);
+	spool_record_header_encode(record, &segment->header, sequence, batch_start, lengths,
+				   hash_crc32c(0, body));
 	memcpy(record + SPOOL_RECORD_HEADER_BYTES, body.data, body.len);
-	spool_record_seal(record, SPOOL_RECORD_HEADER_BYTES + body.len);
+	spool_record_seal(record, SPOOL_RECORD_HEADER_BYTES);
 	segment->end = (uint32_t)spool_pad(at + SPOOL_RECORD_HEADER_BYTES + body.len, 8);
 	return at;
 }
@@ -165,6 +167,67 @@ static void leftovers_of_another_use_are_passed_over(void **state)
 	expect(&segment, "r.");
 }
 
+static void a_damaged_body_is_seen_where_bodies_are_read(void **state)
+{
+	struct segment segment;
+	uint32_t at;
+
+	(void)state;
+	segment_open(&segment, SEGMENT_BYTES);
+	at = add_batch(&segment, 10);
+	add_batch(&segment, 11);
+	segment.bytes[at + SPOOL_RECORD_HEADER_BYTES] ^= 1;
+	expect(&segment, "fr.");
+}
+
+static void heads_are_read_without_their_bodies(void **state)
+{
+	struct segment segment;
+	struct spool_record record;
+	uint32_t at, next;
+
+	(void)state;
+	segment_open(&segment, SEGMENT_BYTES);
+	at = add_batch(&segment, 10);
+	next = add_batch(&segment, 11);
+	segment.scan.heads_only = true;
+	segment.scan.committed_below = next + SPOOL_BLOCK_BYTES;
+	segment.scan.window_offset = at;
+	segment.scan.window = view_of(segment.bytes + at, SPOOL_RECORD_HEADER_BYTES);
+	assert_int_equal(spool_scan_next(&segment.scan, &record), SPOOL_SCAN_RECORD);
+	assert_int_equal(record.sequence, 10);
+	assert_null(record.body.data);
+	assert_true(segment.scan.offset > at + SPOOL_RECORD_HEADER_BYTES);
+	assert_int_equal(spool_scan_next(&segment.scan, &record), SPOOL_SCAN_MORE);
+	segment.scan.window_offset = segment.scan.offset;
+	segment.scan.window = view_of(segment.bytes + segment.scan.offset,
+				      next + SPOOL_RECORD_HEADER_BYTES - segment.scan.offset);
+	assert_int_equal(spool_scan_next(&segment.scan, &record), SPOOL_SCAN_RECORD);
+	assert_int_equal(record.offset, next);
+	segment.bytes[next + 30] ^= 1; // of the head
+	segment.scan.offset = next;
+	segment.scan.sequence = 11;
+	segment.scan.limit = next + 4096;
+	segment.scan.window = view_of(segment.bytes + segment.scan.window_offset,
+				      segment.scan.limit - segment.scan.window_offset);
+	expect(&segment, ".");
+}
+
+static void a55_a_head_proves_no_body_that_was_not_synced(void **state)
+{
+	struct segment segment;
+	uint32_t at;
+
+	(void)state;
+	segment_open(&segment, SEGMENT_BYTES);
+	add_batch(&segment, 10);
+	at = add_batch(&segment, 11);
+	segment.bytes[at + SPOOL_RECORD_HEADER_BYTES] ^= 1; // torn behind its head
+	segment.scan.heads_only = true;
+	segment.scan.committed_below = at;
+	expect(&segment, "r.");
+}
+
 // Each jump of the sequence would have the whole rest searched for proof, each header its length
 // checked.
 static void a55_a_segment_made_to_cost_time_costs_little(void **state)
@@ -184,7 +247,8 @@ static void a55_a_segment_made_to_cost_time_costs_little(void **state)
 		struct spool_record_lengths lengths = { .body = LARGE_BYTES - segment.end - 48 };
 
 		spool_record_header_encode(segment.bytes + segment.end, &segment.header, 1u << 30,
-					   segment.end, lengths);
+					   segment.end, lengths, 0);
+		spool_record_seal(segment.bytes + segment.end, SPOOL_RECORD_HEADER_BYTES);
 		segment.end += 48;
 	}
 	add_batch(&segment, 1u << 31);
@@ -207,6 +271,9 @@ int main(void)
 		cmocka_unit_test(what_a_later_batch_proves_is_a_fault),
 		cmocka_unit_test(what_the_next_use_or_the_mark_proves_is_a_fault),
 		cmocka_unit_test(leftovers_of_another_use_are_passed_over),
+		cmocka_unit_test(a_damaged_body_is_seen_where_bodies_are_read),
+		cmocka_unit_test(heads_are_read_without_their_bodies),
+		cmocka_unit_test(a55_a_head_proves_no_body_that_was_not_synced),
 		cmocka_unit_test(a55_a_segment_made_to_cost_time_costs_little),
 	};
 

@@ -332,6 +332,35 @@ static void corruption_in_the_middle_is_reported_and_the_rest_is_read(void **sta
 	world_done(&world);
 }
 
+// Following reads heads alone; nothing damaged leaves all the same.
+static void a_body_that_rots_in_the_queue_is_not_sent(void **state)
+{
+	struct world world;
+	struct spool_source source;
+	struct spool_envelope envelope;
+	struct arena arena = arena_with_max(1 << 20);
+	struct buffer bytes = buffer_with_max(1 << 20);
+	struct view body;
+
+	(void)state;
+	world_open(&world);
+	world_start_writer(&world);
+	assert_int_equal(world_start_store(&world), OK);
+	world_append(&world, 1, VIEW("SOUNDSOUND"), 1);
+	world_wait(&world);
+	world_overwrite(&world, "01-0000", world_find(&world, "01-0000", "SOUNDSOUND"), "X", 1);
+	world_follow(&world);
+	assert_int_equal(world.faults, 0);
+	assert_true(world_saw(&world, 1));
+	assert_int_equal(spool_source_open(world.store, world.last, &source), OK);
+	assert_int_equal(spool_source_read_envelope(&source, &bytes, &arena, &envelope, &body),
+			 ERROR_CORRUPT);
+	spool_source_close(&source);
+	buffer_done(&bytes);
+	arena_done(&arena);
+	world_done(&world);
+}
+
 static void a_torn_tail_is_passed_over_quietly(void **state)
 {
 	struct world world;
@@ -420,6 +449,7 @@ int main(void)
 		cmocka_unit_test(an_outcome_and_its_message_are_one_step),
 		cmocka_unit_test(long_lived_messages_are_copied_forward),
 		cmocka_unit_test(corruption_in_the_middle_is_reported_and_the_rest_is_read),
+		cmocka_unit_test(a_body_that_rots_in_the_queue_is_not_sent),
 		cmocka_unit_test(a_torn_tail_is_passed_over_quietly),
 		cmocka_unit_test(the_queue_is_shown_while_the_server_is_up_and_down),
 		cmocka_unit_test(a_sleeping_deliver_is_told),
