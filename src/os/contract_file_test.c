@@ -38,6 +38,26 @@ static void file_holds_what_was_written(void **state)
 	os_file_close(file);
 }
 
+static void direct_writes_begin_and_end_when_asked(void **state)
+{
+	static char blocks[2 * 4096] __attribute__((aligned(4096))) = "direct";
+	struct contract *contract = *state;
+	char bytes[8];
+	int file;
+
+	assert_int_equal(os_file_open_at(contract->dir, "direct",
+					 OS_READ | OS_WRITE | OS_CREATE | OS_DIRECT, 0600, &file),
+			 OK);
+	assert_int_equal(os_file_write_at(file, 0, view_of(blocks, sizeof blocks)), OK);
+	assert_int_equal(os_file_set_direct(file, false), OK);
+	assert_int_equal(os_file_write_at(file, 1, VIEW("IR")), OK);
+	assert_int_equal(os_file_read_at(file, 0, bytes, sizeof bytes), OK);
+	assert_memory_equal(bytes, "dIRect\0\0", 8);
+	assert_int_equal(os_file_set_direct(file, true), OK);
+	assert_int_equal(os_file_write_at(file, 4096, view_of(blocks, 4096)), OK);
+	os_file_close(file);
+}
+
 static void names_follow_the_rules(void **state)
 {
 	struct contract *contract = *state;
@@ -148,6 +168,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CONTRACT_TEST(file_holds_what_was_written),
+		CONTRACT_TEST(direct_writes_begin_and_end_when_asked),
 		CONTRACT_TEST(names_follow_the_rules),
 		CONTRACT_TEST(walk_of_a_folder_shows_each_name_until_told_to_end),
 		CONTRACT_TEST(lock_is_held_by_one_descriptor),

@@ -48,6 +48,8 @@ enum error os_file_read_at(int file, uint64_t offset, void *bytes, size_t len) m
 enum error os_file_read_some(int file, uint64_t offset, void *bytes, size_t size,
 			     size_t *ret_len) must_check;
 enum error os_file_write_at(int file, uint64_t offset, struct view bytes) must_check;
+// As if it were opened with OS_DIRECT, or without, from now on.
+enum error os_file_set_direct(int file, bool direct) must_check;
 struct os_file_part {
 	const void *data;
 	size_t len;

@@ -7,10 +7,21 @@
 
 #include <string.h>
 
-// What one write and one sync commit: its bytes lie in writer->batch_bytes.
+enum {
+	PARTS_MAX = 64,                  // of one write
+	GATHERED_BODY_BYTES = 16 * 1024, // a larger body is written from where it lies
+};
+
+// What one write and one sync commit. Heads and small bodies are gathered in writer->batch_bytes;
+// between them lie the large bodies, as their appenders keep them.
+//
+// Where all is gathered the write is a direct one, which costs less for small records. Large bodies
+// go through the page cache: copied once, and still there when deliver sends them.
 struct batch {
 	struct spool_append *first, **end;
-	uint32_t start, bytes;
+	struct os_file_part parts[PARTS_MAX];
+	unsigned part_count;
+	uint32_t start, bytes, gathered;
 	uint64_t records, last_id;
 };
 
@@ -173,6 +184,7 @@ static enum error open_use(struct spool_writer *writer)
 	}
 	error = write_header(writer, ready.file, ready.segment);
 	writer->file = ready.file;
+	writer->is_buffered = false;
 	spool_supply_begun(writer, ready.segment, writer->use.epoch, error != OK);
 	if (error) {
 		count_failure(writer, error); // no record was begun: there is no range to name
@@ -183,20 +195,48 @@ static enum error open_use(struct spool_writer *writer)
 	return OK;
 }
 
+static void batch_add_part(struct batch *batch, const char *data, uint32_t len)
+{
+	struct os_file_part *last = batch->part_count ? &batch->parts[batch->part_count - 1] : NULL;
+
+	if (last && (const char *)last->data + last->len == data) {
+		last->len += len;
+	} else {
+		batch->parts[batch->part_count++] = (struct os_file_part){ data, len };
+	}
+	batch->bytes += len;
+}
+
 static void batch_add(struct spool_writer *writer, struct batch *batch, struct view bytes)
 {
+	char *to = writer->batch_bytes + batch->gathered;
+
 	if (bytes.len > 0) {
-		memcpy(writer->batch_bytes + batch->bytes, bytes.data, bytes.len);
-		batch->bytes += (uint32_t)bytes.len;
+		memcpy(to, bytes.data, bytes.len);
+		batch->gathered += (uint32_t)bytes.len;
+		batch_add_part(batch, to, (uint32_t)bytes.len);
 	}
 }
 
 static void batch_add_zeros(struct spool_writer *writer, struct batch *batch, uint32_t to)
 {
-	uint32_t padded = (uint32_t)spool_pad(batch->bytes, to);
+	char *room = writer->batch_bytes + batch->gathered;
+	uint32_t count = (uint32_t)spool_pad(batch->bytes, to) - batch->bytes;
 
-	memset(writer->batch_bytes + batch->bytes, 0, padded - batch->bytes);
-	batch->bytes = padded;
+	if (count > 0) {
+		memset(room, 0, count);
+		batch->gathered += count;
+		batch_add_part(batch, room, count);
+	}
+}
+
+static void batch_add_body(struct spool_writer *writer, struct batch *batch, struct view bytes)
+{
+	if (bytes.len > GATHERED_BODY_BYTES) {
+		batch_add_part(batch, bytes.data, (uint32_t)bytes.len);
+	} else {
+		batch_add(writer, batch, bytes);
+	}
 }
 
 static uint32_t body_crc(const struct spool_append *append)
@@ -215,7 +255,7 @@ static void batch_add_record(struct spool_writer *writer, struct batch *batch,
 	struct spool_record_lengths lengths = { append->outcomes_bytes,
 						(uint32_t)append->head.len - append->outcomes_bytes,
 						append->body_bytes };
-	char header[SPOOL_RECORD_HEADER_BYTES], *head = writer->batch_bytes + batch->bytes;
+	char header[SPOOL_RECORD_HEADER_BYTES], *head = writer->batch_bytes + batch->gathered;
 
 	append->ref =
 		(struct spool_ref){ writer->settings.family, (uint16_t)writer->use.segment,
@@ -226,7 +266,7 @@ static void batch_add_record(struct spool_writer *writer, struct batch *batch,
 	batch_add(writer, batch, buffer_view(&append->head));
 	spool_record_seal(head, sizeof header + append->head.len);
 	for (unsigned i = 0; i < append->body_count; i++) {
-		batch_add(writer, batch, append->body[i]);
+		batch_add_body(writer, batch, append->body[i]);
 	}
 	batch_add_zeros(writer, batch, 8);
 	batch->records++;
@@ -242,7 +282,21 @@ static bool batch_has_room(const struct spool_writer *writer, const struct batch
 {
 	uint64_t bytes = spool_pad(batch->bytes + (uint64_t)append->bytes, SPOOL_BLOCK_BYTES);
 
-	return bytes <= SPOOL_BATCH_BYTES && batch->start + bytes <= writer->settings.segment_bytes;
+	// A body of several parts may take as many parts of the write, each with one behind it.
+	return bytes <= SPOOL_BATCH_BYTES &&
+	       batch->start + bytes <= writer->settings.segment_bytes &&
+	       (!batch->first || batch->part_count + 2 * append->body_count + 2 <= PARTS_MAX);
+}
+
+static enum error set_buffered(struct spool_writer *writer, bool buffered)
+{
+	enum error error = OK;
+
+	if (writer->is_buffered != buffered) {
+		error = os_file_set_direct(writer->file, !buffered);
+		writer->is_buffered = buffered;
+	}
+	return error;
 }
 
 static enum error write_batch(struct spool_writer *writer, struct batch *batch)
@@ -250,8 +304,11 @@ static enum error write_batch(struct spool_writer *writer, struct batch *batch)
 	enum error error;
 
 	batch_add_zeros(writer, batch, SPOOL_BLOCK_BYTES);
-	error = os_file_write_at(writer->file, batch->start,
-				 view_of(writer->batch_bytes, batch->bytes));
+	error = set_buffered(writer, batch->part_count > 1);
+	if (!error) {
+		error = os_file_write_parts_at(writer->file, batch->start, batch->parts,
+					       batch->part_count);
+	}
 	return error ? error : os_file_sync_data(writer->file);
 }
 

@@ -21,7 +21,7 @@ enum {
 	SPOOL_SEGMENT_BYTES_MAX = 256 * 1024 * 1024,
 	SPOOL_BATCH_BYTES = 4 * 1024 * 1024,  // a batch ends at the first record past this
 	SPOOL_BODY_INLINE_BYTES = 256 * 1024, // a larger body goes into a file (body.h)
-	SPOOL_RECORD_PARTS_MAX = 64,
+	SPOOL_RECORD_PARTS_MAX = 16,
 };
 
 struct spool_writer_settings {

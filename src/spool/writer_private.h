@@ -49,6 +49,7 @@ struct spool_writer {
 	// committer
 	struct spool_segment_header use; // the open segment; use.epoch 0: none yet
 	int file;                        // -1: closed
+	bool is_buffered;                // the file is not in direct mode now
 	uint32_t offset;
 	uint64_t sequence;
 	uint64_t last_id;

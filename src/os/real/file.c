@@ -107,6 +107,18 @@ enum error os_file_read_at(int file, uint64_t offset, void *bytes, size_t len)
 	return OK;
 }
 
+enum error os_file_set_direct(int file, bool direct)
+{
+	int flags = fcntl(file, F_GETFL);
+	int wanted = direct ? flags | O_DIRECT : flags & ~O_DIRECT;
+
+	// As at the opening, a file system without it says EINVAL.
+	if (flags < 0 || (fcntl(file, F_SETFL, wanted) < 0 && errno != EINVAL)) {
+		return error_from_errno(errno);
+	}
+	return OK;
+}
+
 // A write that takes nothing would be tried for ever.
 static enum error check_written(ssize_t written)
 {

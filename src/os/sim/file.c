@@ -115,6 +115,14 @@ static bool is_aligned(const struct sim_file *file, uint64_t offset, const void 
 	       (offset | (uintptr_t)memory | len) % DIRECT_ALIGNMENT == 0;
 }
 
+enum error os_file_set_direct(int fd, bool direct)
+{
+	struct sim_file *file = sim_file(fd, SIM_FILE);
+
+	file->flags = direct ? file->flags | OS_DIRECT : file->flags & ~OS_DIRECT;
+	return OK;
+}
+
 enum error os_file_read_some(int fd, uint64_t offset, void *bytes, size_t size, size_t *ret_len)
 {
 	const struct sim_file *file = sim_file(fd, SIM_FILE);
