@@ -18,7 +18,7 @@ import time
 import pytest
 
 from conftest import need, need_namespace
-from harness import LONG, PATIENCE_S, Server, wait_for
+from harness import LONG, PATIENCE_S, Server, Wire, wait_for
 from load import Load, Mailbox
 
 ALICE = "alice@example.org"
@@ -138,6 +138,34 @@ def test_what_waits_in_the_queue_survives_a_crash(server):
 	assert server.stop() == 0
 	server.start()
 	assert sorted(entry["id"] for entry in server.json_command("queue", "list")) == ids[1:]
+
+
+def test_a_child_in_the_middle_of_a_commit_leaves_with_its_supervisor(server, tmp_path):
+	"""The sync does not come back, and the reply waits for it: nothing is promised, nobody stays, and the next life is whole."""
+	need("strace")
+	pids = server.pids()
+	trace = tmp_path / "trace"
+	tracer = subprocess.Popen(["strace", "-f", "-o", str(trace), "-e", "trace=fdatasync", "-e", "inject=fdatasync:delay_enter=300000000",
+		"-p", str(pids["receive"])], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+	try:
+		line = tracer.stderr.readline()
+		if "attached" not in line:
+			pytest.skip(f"strace cannot attach here: {line.strip()}")
+		with Wire(server) as wire:
+			wire.begin(recipient=ALICE)
+			wire.send("Subject: never promised\r\n\r\nx\r\n.\r\n")
+			wait_for(lambda: "fdatasync" in trace.read_text(), "the commit")
+			kill(pids["supervisor"])
+			server.process.wait()
+			assert wire.reply() == ""
+		wait_gone(pid for name, pid in pids.items() if name != "supervisor")
+	finally:
+		tracer.kill()
+		tracer.communicate()
+	server.start()
+	with server.smtp() as client:
+		client.sendmail("x@far.example", [ALICE], b"Subject: promised\r\n\r\nx\r\n")
+	wait_for(lambda: any(b"Subject: promised" in mail for mail in server.mails(ALICE)), "the mail after it")
 
 
 # ---- what the kernel saw
