@@ -158,3 +158,24 @@ class Inside:
 			if not self.dead:
 				self.memory.seek(self.at)
 				self.memory.write(SYSCALL)
+
+
+class Held:
+	"""The other threads of a process, those that write and sync for its main one, stopped for as long as the context lasts."""
+
+	def __init__(self, pid):
+		self.threads = [Inside(int(name)) for name in os.listdir(f"/proc/{pid}/task") if int(name) != pid]
+
+	def __enter__(self):
+		for thread in self.threads:
+			thread.ptrace(PTRACE_SEIZE)
+			thread.ptrace(PTRACE_INTERRUPT)
+			thread.wait()
+		return self
+
+	def __exit__(self, *_):
+		for thread in self.threads:
+			try:
+				thread.ptrace(PTRACE_DETACH)
+			except OSError:  # it has ended, and only who traced it can take it away
+				os.waitpid(thread.pid, WALL)

@@ -277,6 +277,12 @@ def test_each_process_has_an_address_layout_of_its_own(server):
 	assert len(set(library for _, library in bases.values())) == len(bases)
 
 
+def lacking(status):
+	"""The layers that are said to be missing; how many files may be open is this machine's own affair."""
+	warnings = sum((process["warnings"] for process in status["processes"]), status["warnings"])
+	return [warning for warning in warnings if not warning.startswith("limits:")]
+
+
 def test_the_level_in_force_is_said(server):
 	status = server.status()
 	said = server.command("status").stdout
@@ -287,7 +293,7 @@ def test_the_level_in_force_is_said(server):
 		assert server.log(event="started", child=process["name"], sandbox=process["sandbox"])
 	assert "seccomp" in status["sandbox"] and "landlock" not in status["sandbox"]
 	assert server.log(event="starting", sandbox=status["sandbox"])
-	assert status["warnings"] == [] and all(process["warnings"] == [] for process in status["processes"])
+	assert lacking(status) == []
 
 
 def test_the_supervisor_ends_when_it_does_what_only_an_attacker_does():
@@ -392,8 +398,8 @@ def test_it_carries_mail_under_the_unit_restrictions():
 		carries_mail(server)
 		server.command("reload")
 		status = server.status()
-		assert status["separate_users"] is False and status["warnings"] == []
-		assert all(process["warnings"] == [] and process["restarts"] == 0 for process in status["processes"])
+		assert status["separate_users"] is False and lacking(status) == []
+		assert all(process["restarts"] == 0 for process in status["processes"])
 		assert "net_bind_service" in status["sandbox"]
 		assert server.command("stop").returncode == 0
 		assert manager.recv(100) == b"STOPPING=1"
