@@ -439,9 +439,9 @@ def test_the_program_is_built_hardened(optimised):
 
 def test_each_file_is_compiled_hardened(optimised):
 	commands = json.loads((optimised.parent / "compile_commands.json").read_text())
-	wanted = ["-O3", "-fstack-protector-strong", "-fstack-clash-protection", "-D_FORTIFY_SOURCE=3", "-fPIE"]
+	wanted = ["-O3", "-fstack-protector-strong", "-fstack-clash-protection", "-D_FORTIFY_SOURCE=3"]
 	if platform.machine() == "x86_64":
 		wanted.append("-fcf-protection=full")
 	for command in commands:
 		missing = [flag for flag in wanted if flag not in command["command"]]
-		assert missing == [], command["file"]
+		assert missing == [] and ("-fPIE" in command["command"] or "-fPIC" in command["command"]), command["file"]
