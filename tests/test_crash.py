@@ -175,7 +175,7 @@ def test_a_child_in_the_middle_of_a_commit_leaves_with_its_supervisor(server):
 
 # ---- what the kernel saw
 
-CALL = re.compile(r"^(\d+) (?:<\.\.\. (\w+) resumed>|(\w+)\((\d+)(?:<([^>]*)>)?)(.*)$")
+CALL = re.compile(r"^(\d+) +(?:<\.\.\. (\w+) resumed>|(\w+)\((\d+)(?:<([^>]*)>)?)(.*)$")
 
 
 def calls(trace):
