@@ -97,6 +97,7 @@ class Server:
 		addresses = [address] if isinstance(address, str) else address
 		self.address = addresses[0]
 		self.inside = inside
+		self.namespaces = ["-m"]
 		self.as_user = None  # a pwd entry: who runs it, in place of us
 		self.ports = {name: free_port(*addresses) for name in ("relay", "submissions", "submission", "alternate")}
 		self.log_path = self.folder / "log"
@@ -138,7 +139,7 @@ class Server:
 		self.errors = open(self.folder / "stderr", "ab")
 		command = [self.program, "serve", "--config", str(self.config_path)]
 		if self.inside:
-			command = ["unshare", "-m", "sh", "-ec", self.inside + '\nexec "$@"', "sh", *command]
+			command = ["unshare", *self.namespaces, "sh", "-ec", self.inside + '\nexec "$@"', "sh", *command]
 		self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self.errors, stderr=self.errors,
 			**self.identity())
 

@@ -18,7 +18,8 @@ import time
 import pytest
 
 from conftest import need, need_namespace
-from harness import LONG, PATIENCE_S, Server, wait_for
+from harness import LONG, PATIENCE_S, Server, Wire, wait_for
+from inject import Held, why_not
 from load import Load, Mailbox
 
 ALICE = "alice@example.org"
@@ -140,9 +141,41 @@ def test_what_waits_in_the_queue_survives_a_crash(server):
 	assert sorted(entry["id"] for entry in server.json_command("queue", "list")) == ids[1:]
 
 
+def unread(server, wire):
+	"""Bytes that this connection's process has not read yet, as the kernel counts them."""
+	ends = f":{server.ports[wire.listener]:04X} ", f":{wire.socket.getsockname()[1]:04X} "
+	for line in pathlib.Path("/proc/net/tcp").read_text().splitlines():
+		fields = line.split()
+		if f"{fields[1]} ".endswith(ends[0]) and f"{fields[2]} ".endswith(ends[1]):
+			return int(fields[4].split(":")[1], 16)
+	return None
+
+
+def test_a_child_in_the_middle_of_a_commit_leaves_with_its_supervisor(server):
+	"""The committer is held, and the reply waits for it: nothing is promised, nobody stays, and the next life is whole."""
+	reason = why_not()
+	if reason:
+		pytest.skip(reason)
+	pids = server.pids()
+	with Wire(server) as wire:
+		wire.begin(recipient=ALICE)
+		with Held(pids["receive"]) as held:
+			assert held.threads
+			wire.send("Subject: never promised\r\n\r\nx\r\n.\r\n")
+			wait_for(lambda: unread(server, wire) == 0, "the end of the message to be read")
+			kill(pids["supervisor"])
+			server.process.wait()
+			assert wire.reply() == ""
+		wait_gone(pid for name, pid in pids.items() if name != "supervisor")
+	server.start()
+	with server.smtp() as client:
+		client.sendmail("x@far.example", [ALICE], b"Subject: promised\r\n\r\nx\r\n")
+	wait_for(lambda: any(b"Subject: promised" in mail for mail in server.mails(ALICE)), "the mail after it")
+
+
 # ---- what the kernel saw
 
-CALL = re.compile(r"^(\d+) (?:<\.\.\. (\w+) resumed>|(\w+)\((\d+)(?:<([^>]*)>)?)(.*)$")
+CALL = re.compile(r"^(\d+) +(?:<\.\.\. (\w+) resumed>|(\w+)\((\d+)(?:<([^>]*)>)?)(.*)$")
 
 
 def calls(trace):

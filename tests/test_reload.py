@@ -1,5 +1,6 @@
 """The running server: reload, restarts, status, stop, and a life without root."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -8,10 +9,13 @@ import re
 import signal
 import smtplib
 import socket
+import subprocess
+import threading
 import time
 
 import pytest
 
+from conftest import need_namespace
 from harness import PATIENCE_S, Server, Wire, free_port, wait_for
 from load import Load, Mailbox
 
@@ -174,6 +178,57 @@ def test_a_port_that_is_taken_is_said(server):
 		server.command("reload")
 
 
+HOLDER = """
+import ctypes, socket, sys
+ctypes.CDLL(None).prctl(15, sys.argv[2].encode(), 0, 0, 0)  # PR_SET_NAME
+held = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+@contextlib.contextmanager
+def holding(port, name):
+	"""A process of this name that listens on the port, until its input is closed."""
+	command = ["/usr/bin/python3", "-c", HOLDER, str(port), name]
+	with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+		assert holder.stdout.readline() == "held\n"
+		yield holder
+
+
+def test_a_start_says_who_holds_its_port():
+	server = Server(start=False)
+	with server, holding(server.ports["submissions"], "otherd") as holder:
+		server.write_config()
+		result = subprocess.run([server.program, "serve", "--config", str(server.config_path)], capture_output=True, text=True,
+			timeout=PATIENCE_S)
+		assert result.returncode == 71
+		assert f"port {server.ports['submissions']}" in result.stderr
+		assert f"process {holder.pid} (otherd) holds it" in result.stderr and "another port" in result.stderr
+
+
+def test_a_start_waits_for_what_a_killed_server_still_holds():
+	"""The children of a server that was killed leave at once, but not in no time. Its ports are bound one after the other, so
+	that the first says when the second is being tried."""
+	server = Server(start=False)
+	with server, holding(server.ports["submissions"], "packetboat: old") as holder:
+
+		def let_go_when_tried():
+			wait_for(lambda: is_open(server.ports["relay"]), "the first port")
+			time.sleep(0.2)
+			holder.stdin.close()
+
+		thread = threading.Thread(target=let_go_when_tried)
+		thread.start()
+		server.start()
+		thread.join()
+
+
+def is_open(port):
+	with socket.socket() as probe:
+		return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 # ---- processes
 
 @pytest.mark.parametrize("name", ["receive", "deliver", "keeper", "facts"])
@@ -194,6 +249,63 @@ def test_a_dead_process_is_started_again(server, name):
 	wait_mail(server, ALICE, deliver(server, ALICE))
 	server.smtp("submissions", ALICE).quit()
 	assert server.log(event="died", child=name)
+
+
+def processes(server):
+	"""By name, or nothing where status is not to be had."""
+	result = server.command("status", "--json", check=False, timeout=60)
+	return {process["name"]: process for process in json.loads(result.stdout)["processes"]} if result.stdout else {}
+
+
+def test_a_process_that_hangs_is_ended_and_started_again():
+	with Server(limits={"process_silence": "6s"}) as server:
+		server.add_user(ALICE)
+		before = server.pids()
+		os.kill(before["deliver"], signal.SIGSTOP)
+		server.wait_for_log(event="hangs", child="deliver", pid=before["deliver"])
+		server.wait_for_log(event="died", child="deliver", pid=before["deliver"])
+		wait_for(lambda: processes(server).get("deliver", {}).get("state") == "ready", "deliver again")
+		now = server.pids()
+		assert {name for name in now if now[name] != before[name]} == {"deliver"}
+		for name in ("receive", "deliver", "keeper", "facts"):
+			os.kill(now[name], signal.SIGSTOP)
+		for name in ("receive", "deliver", "keeper", "facts"):
+			server.wait_for_log(event="hangs", child=name, pid=now[name])
+			server.wait_for_log(event="died", child=name, pid=now[name])
+		wait_for(lambda: server.command("status", check=False).returncode == 0, "all of them again")
+		assert {name: process["hangs"] for name, process in processes(server).items()} == {
+			"receive": 1, "deliver": 2, "keeper": 1, "facts": 1}
+		wait_mail(server, ALICE, deliver(server, ALICE))
+
+
+def test_reloads_do_not_pile_up_before_a_slow_process():
+	"""deliver takes nothing while 200 configurations come: the first is in hand, the last one is due, the rest are gone."""
+	with Server(limits={"process_silence": "1h"}) as server:
+		server.add_user(ALICE)
+		pids = server.pids()
+
+		def descriptors():
+			return len(os.listdir(f"/proc/{pids['supervisor']}/fd"))
+
+		def reload_once(number):
+			server.process.send_signal(signal.SIGHUP)
+			wait_for(lambda: len(server.log(event="reloaded")) > number, "a reload")
+
+		reload_once(0)
+		before = descriptors()
+		os.kill(pids["deliver"], signal.SIGSTOP)
+		for number in range(1, 200):
+			reload_once(number)
+		server.config["queue"] = {"hold": True}
+		server.write_config()
+		reload_once(200)
+		assert descriptors() <= before + 8
+		os.kill(pids["deliver"], signal.SIGCONT)
+		server.command("reload")  # answers once everybody uses it
+		deliver(server, ALICE)
+		wait_for(lambda: len(server.json_command("queue", "list")) == 1, "the mail in the queue")
+		assert server.mails(ALICE) == []
+		assert server.pids() == pids and not server.log(event="handover_failed")
 
 
 def test_restarts_back_off():
@@ -268,6 +380,40 @@ def test_children_leave_with_their_supervisor():
 		server.process.wait()
 		for name, pid in pids.items():
 			wait_for(lambda: not pathlib.Path(f"/proc/{pid}/exe").exists(), f"the end of {name}")
+
+
+# ---- in a container
+
+def test_it_is_the_first_process_of_a_container():
+	"""As PID 1, on a read-only root but for its data, on unprivileged ports."""
+	need_namespace("a process tree and a file system of its own")
+	server = Server(start=False)
+	with server:
+		data = server.folder / "data"
+		data.mkdir(mode=0o755)
+		server.log_path.touch()
+		server.inside = f"""mount --make-rprivate /
+			mount --bind {data} {data}
+			mount -t proc none /proc
+			mount --bind {server.log_path} {server.log_path}
+			mount -o remount,ro,bind /"""
+		server.namespaces = ["-m", "--pid", "--fork", "--kill-child"]
+		server.start()
+		first = pathlib.Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split()[0]
+		status = pathlib.Path(f"/proc/{first}/status").read_text()
+		assert re.search(r"^NSpid:\t\d+\t1$", status, re.M), status
+		server.add_user(ALICE)
+		server.smtp("submissions", ALICE).quit()
+		wait_mail(server, ALICE, deliver(server, ALICE))
+		# What lost its parent in there becomes a child of the first process, which must reap it.
+		enter = ["nsenter", "-t", first, "-p", "-m"]
+		orphan = subprocess.run([*enter, "sh", "-c", "sh -c 'echo $$; exec >/dev/null; kill -STOP $$' & exit 0"],
+			stdout=subprocess.PIPE, text=True, timeout=PATIENCE_S)
+		number = orphan.stdout.strip()
+		subprocess.run([*enter, "sh", "-c", f"kill -KILL {number}"], check=True)
+		wait_for(lambda: subprocess.run([*enter, "test", "-e", f"/proc/{number}"]).returncode != 0, "the end of the orphan")
+		assert server.command("stop").returncode == 0
+		assert server.process.wait(PATIENCE_S) == 0
 
 
 # ---- without root

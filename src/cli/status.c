@@ -67,9 +67,9 @@ static bool add_processes(struct call *call, const json_t *processes, bool colou
 			  struct buffer *out)
 {
 	static const struct sheet_column columns[] = {
-		{ "PROCESS" }, { "STATE" }, { "PID", true }, { "RESTARTS", true }
+		{ "PROCESS" }, { "STATE" }, { "PID", true }, { "RESTARTS", true }, { "SANDBOX" }
 	};
-	struct sheet sheet = sheet_of(&call->arena, columns, 4);
+	struct sheet sheet = sheet_of(&call->arena, columns, 5);
 	const json_t *process;
 	size_t i;
 
@@ -88,6 +88,7 @@ static bool add_processes(struct call *call, const json_t *processes, bool colou
 			     (unsigned long long)answer_number(process, "pid"));
 		sheet_printf(&sheet, restarts ? TONE_WARNING : TONE_PLAIN, "%llu",
 			     (unsigned long long)restarts);
+		sheet_add(&sheet, TONE_PLAIN, answer_text(process, "sandbox"));
 		add_process_notes(&sheet, process);
 	}
 	sheet_add_text(&sheet, colour, out);

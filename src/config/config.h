@@ -120,6 +120,7 @@ struct config_limits {
 	uint64_t logins_waiting;
 	uint64_t alias_depth;
 	uint64_t alias_recipients;
+	uint64_t process_silence_ms;
 };
 
 struct config_queue {

@@ -135,6 +135,7 @@ static const struct key_case cases[] = {
 	LIMIT("logins_waiting", "7"),
 	LIMIT("alias_depth", "7"),
 	LIMIT("alias_recipients", "7"),
+	LIMIT("process_silence", "7s"),
 	ONE("queue.hold", "queue: { hold: yes }", "true"),
 	ONE("queue.expire", "queue: { expire: 7d }", "1w"),
 	ONE("queue.warn", "queue: { warn: 0s }", "0ms"),

@@ -330,6 +330,9 @@ static const struct schema_field limit_fields[] = {
 	{ "alias_recipients", SCHEMA_NUMBER, MEMBER(struct config_limits, alias_recipients),
 	  .min = 1, .max = 10000, .fallback = "1000",
 	  .help = "Recipients that one address may lead to." },
+	{ "process_silence", SCHEMA_DURATION, MEMBER(struct config_limits, process_silence_ms),
+	  .min = SECOND, .max = HOUR, .fallback = "1m",
+	  .help = "A process of ours that gives no sign of life is ended and started again." },
 };
 
 static const struct schema_object limits_object = { OBJECT(struct config_limits, limit_fields) };

@@ -207,7 +207,8 @@ static enum error shut_door(struct deliver *deliver, const struct config *config
 {
 	const char *dirs[] = { config->spool_dir.data, config->mail_dir.data, NULL };
 	struct os_sandbox door = {
-		.rights = OS_MAY_OPEN | OS_MAY_CREATE | OS_MAY_THREAD | OS_MAY_CONNECT,
+		.rights = OS_MAY_OPEN | OS_MAY_CREATE | OS_MAY_THREAD | OS_MAY_CONNECT |
+			  OS_MAY_CONNECT_LOCAL,
 		.write_dirs = dirs,
 		.descriptors_max = config->outbound.connections * 2 + DESCRIPTORS_SPARE,
 	};

@@ -196,6 +196,16 @@ static enum error peer_new(struct keeper_control *control, int fd)
 	return OK;
 }
 
+static bool is_sibling(const struct keeper *keeper, int32_t pid)
+{
+	for (size_t i = 0; i < KEEPER_SIBLINGS_MAX; i++) {
+		if (pid && keeper->siblings[i] == pid) {
+			return true;
+		}
+	}
+	return false;
+}
+
 static void on_listener(void *context, int events)
 {
 	struct keeper_control *control = context;
@@ -208,7 +218,10 @@ static void on_listener(void *context, int events)
 	if (error == ERROR_AGAIN) {
 		return;
 	}
-	if (error == OK && control->peer_count >= KEEPER_CONTROL_PEERS_MAX) {
+	if (error == OK && is_sibling(control->keeper, who.pid)) {
+		os_socket_close(fd);
+		error = ERROR_PERMISSION;
+	} else if (error == OK && control->peer_count >= KEEPER_CONTROL_PEERS_MAX) {
 		os_socket_close(fd);
 		error = ERROR_LIMIT;
 	} else if (error == OK) {
@@ -217,6 +230,13 @@ static void on_listener(void *context, int events)
 	if (error != OK) {
 		LOG(LOG_WARNING, "control_refused",
 		    LOG_TEXT("reason", view_from_text(error_text(error))));
+	}
+}
+
+void keeper_set_sibling(struct keeper *keeper, uint8_t which, int32_t pid)
+{
+	if (which < KEEPER_SIBLINGS_MAX) {
+		keeper->siblings[which] = pid;
 	}
 }
 

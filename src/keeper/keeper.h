@@ -47,6 +47,10 @@ enum error keeper_configure(struct keeper *keeper, const struct config *config) 
 enum error keeper_add_client(struct keeper *keeper, int fd) must_check;
 // The listening control socket; replaces the earlier one. fd stays the caller's.
 enum error keeper_set_control(struct keeper *keeper, int listener) must_check;
+// No command is taken from this process, which reads what strangers send and may be in their hands:
+// a server that runs as one user has nothing else to tell it from its owner by.
+enum { KEEPER_SIBLINGS_MAX = 8 };
+void keeper_set_sibling(struct keeper *keeper, uint8_t which, int32_t pid);
 // A part (link/control.h) of the answer to a forwarded request.
 void keeper_control_result(struct keeper *keeper, uint32_t id, struct view part);
 

@@ -45,6 +45,7 @@ struct keeper {
 	struct list askers, attempts;
 	unsigned asker_count, attempt_count;
 	struct keeper_control *control;
+	int32_t siblings[KEEPER_SIBLINGS_MAX]; // process ids
 	struct keeper_counters counters;
 };
 

@@ -139,6 +139,13 @@ static void on_result(void *context, uint32_t id, struct view part)
 	keeper_control_result(own->keeper, id, part);
 }
 
+static void on_sibling(void *context, uint8_t which, int32_t pid)
+{
+	struct keeper_process *own = context;
+
+	keeper_set_sibling(own->keeper, which, pid);
+}
+
 // No command is for keeper: it asks, and answers what is its own.
 static void on_command(void *context, uint32_t id, struct view payload)
 {
@@ -153,7 +160,8 @@ static enum error shut_door(struct keeper_process *own, struct buffer *said)
 {
 	const char *dirs[] = { buffer_text(&own->folder), NULL };
 	struct os_sandbox door = {
-		.rights = OS_MAY_OPEN | OS_MAY_CREATE | OS_MAY_THREAD | OS_MAY_LISTEN_LOCAL,
+		.rights = OS_MAY_OPEN | OS_MAY_CREATE | OS_MAY_THREAD | OS_MAY_LISTEN_LOCAL |
+			  OS_MAY_PUBLISH,
 		.write_dirs = dirs,
 		.descriptors_max = DESCRIPTORS_MAX,
 	};
@@ -226,6 +234,7 @@ int keeper_main(void)
 		.stop = on_stop,
 		.command = on_command,
 		.result = on_result,
+		.sibling = on_sibling,
 		.done = done,
 	};
 	struct keeper_process own = { .folder = buffer_with_max(FOLDER_BYTES_MAX) };

@@ -124,6 +124,14 @@ static void on_closed(void *context, enum error reason)
 	supervision->calls->closed(supervision->context);
 }
 
+// A supervisor that cannot be told takes this process for one that hangs.
+static void answer(struct supervision *supervision, enum supervision_message type)
+{
+	enum error error = supervision_send(supervision, type, 0, (struct view){ 0 });
+
+	(void)error;
+}
+
 static void on_message(void *context, struct os_message *message)
 {
 	struct supervision *supervision = context;
@@ -140,7 +148,15 @@ static void on_message(void *context, struct os_message *message)
 	case SUPERVISION_BEGIN:
 		calls->changed(supervision->context);
 		sweep(supervision);
+		answer(supervision, SUPERVISION_SETTLED);
 		break;
+	case SUPERVISION_SIBLING:
+		if (calls->sibling && message->payload.len == 1) {
+			calls->sibling(supervision->context, (uint8_t)message->payload.data[0],
+				       (int32_t)message->id);
+		}
+		break;
+	case SUPERVISION_PING: answer(supervision, SUPERVISION_PONG); break;
 	case SUPERVISION_STOP: calls->stop(supervision->context); break;
 	case SUPERVISION_COMMAND:
 		calls->command(supervision->context, message->id, message->payload);

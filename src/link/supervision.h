@@ -4,9 +4,10 @@
 // everything else over that channel: handles, each a descriptor with a kind and a number. A group
 // of handles ends with SUPERVISION_BEGIN; then the child has all that it needs, shuts its door and
 // answers READY or FAILED. A reload, or another process started anew, is the same again: the
-// handles that changed, then BEGIN. A handle replaces the earlier one of the same kind and number;
-// one without a descriptor takes it away. What was replaced is closed only when the process has
-// changed over, so that nobody finds its number in use for something else.
+// handles that changed, then BEGIN, and the answer is SETTLED. A handle replaces the earlier one of
+// the same kind and number; one without a descriptor takes it away. What was replaced is closed
+// only when the process has changed over, so that nobody finds its number in use for something
+// else.
 //
 // The child's half is a set of handles (struct supervision); the supervisor's half is the senders
 // below. One owner, the loop's thread.
@@ -21,11 +22,15 @@ enum supervision_message {
 	SUPERVISION_BEGIN,      // to the child
 	SUPERVISION_STOP,       // to the child: finish what is in flight, then leave
 	SUPERVISION_COMMAND, // to the child: a local command (link/control.h); answered with RESULT
-	SUPERVISION_READY,   // to the supervisor: lines of warnings
+	SUPERVISION_READY,   // to the supervisor: a line on its sandbox, lines of warnings
 	SUPERVISION_FAILED,  // to the supervisor: why the child cannot serve
 	SUPERVISION_RESULT,  // to the supervisor: an answer, or a part of one
 	SUPERVISION_REQUEST, // to the supervisor: a local command that another process answers
 	SUPERVISION_PUBLISH, // keeper to the supervisor: a new directory table (one descriptor)
+	SUPERVISION_SETTLED, // to the supervisor: what a later BEGIN ended is in use
+	SUPERVISION_PING,    // to the child: is anybody there?
+	SUPERVISION_PONG,    // to the supervisor: the loop turns
+	SUPERVISION_SIBLING, // to keeper: u8 which; id: the process id that it has now
 };
 
 enum handle_kind {
@@ -77,6 +82,7 @@ struct supervision_calls {
 	void (*stop)(void *context);
 	void (*command)(void *context, uint32_t id, struct view payload);
 	void (*result)(void *context, uint32_t id, struct view payload);
+	void (*sibling)(void *context, uint8_t which, int32_t pid); // NULL: it does not care
 	void (*closed)(void *context);
 };
 

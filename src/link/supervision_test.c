@@ -17,6 +17,9 @@ struct world {
 	int config_before; // as it was when the child heard of the change
 	bool config_before_is_open;
 	bool config_is_fresh, certificate_is_fresh;
+	unsigned settled, pongs; // that the supervisor has heard
+	uint8_t sibling;
+	int32_t sibling_pid;
 };
 
 static void on_changed(void *context)
@@ -38,12 +41,28 @@ static void on_closed(void *context)
 	os_loop_stop(world->loop);
 }
 
-static const struct supervision_calls calls = { .changed = on_changed, .closed = on_closed };
+static void on_sibling(void *context, uint8_t which, int32_t pid)
+{
+	struct world *world = context;
+
+	world->sibling = which;
+	world->sibling_pid = pid;
+	os_loop_stop(world->loop);
+}
+
+static const struct supervision_calls calls = {
+	.changed = on_changed,
+	.sibling = on_sibling,
+	.closed = on_closed,
+};
 
 static void on_message(void *context, struct os_message *message)
 {
-	(void)context;
-	(void)message;
+	struct world *world = context;
+
+	world->settled += message->type == SUPERVISION_SETTLED;
+	world->pongs += message->type == SUPERVISION_PONG;
+	os_loop_stop(world->loop);
 }
 
 static void on_end(void *context, enum error reason)
@@ -232,6 +251,42 @@ static void nonsense_ends_the_child(void **state)
 	assert_int_equal(world->closed, COUNT_OF(kinds) + 2);
 }
 
+static void a_change_is_answered_when_it_has_been_taken_up(void **state)
+{
+	struct world *world = *state;
+
+	begin(world);
+	while (!world->settled) {
+		os_loop_run(world->loop);
+	}
+	assert_int_equal(world->changed, 1);
+	assert_int_equal(world->settled, 1);
+}
+
+static void a_loop_that_turns_answers(void **state)
+{
+	struct world *world = *state;
+
+	assert_int_equal(os_channel_send(world->supervisor, SUPERVISION_PING, 0, VIEW(""), NULL, 0),
+			 OK);
+	while (!world->pongs) {
+		os_loop_run(world->loop);
+	}
+	assert_int_equal(world->pongs, 1);
+}
+
+static void siblings_are_named(void **state)
+{
+	struct world *world = *state;
+
+	assert_int_equal(
+		os_channel_send(world->supervisor, SUPERVISION_SIBLING, 4711, VIEW("\2"), NULL, 0),
+		OK);
+	os_loop_run(world->loop);
+	assert_int_equal(world->sibling, 2);
+	assert_int_equal(world->sibling_pid, 4711);
+}
+
 #define TEST(fn_) cmocka_unit_test_setup_teardown(fn_, set_up, tear_down)
 
 int main(void)
@@ -243,6 +298,9 @@ int main(void)
 		TEST(handles_may_be_taken_on_a_walk),
 		TEST(any_of_a_kind_are_taken_until_none_is_left),
 		TEST(only_what_came_with_the_latest_begin_is_fresh),
+		TEST(a_change_is_answered_when_it_has_been_taken_up),
+		TEST(a_loop_that_turns_answers),
+		TEST(siblings_are_named),
 		TEST(nonsense_ends_the_child),
 	};
 

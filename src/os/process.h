@@ -23,6 +23,8 @@ struct os_child_fd {
 enum error os_process_start_self(const char *const *arguments, const struct os_child_fd *fds,
 				 unsigned fd_count, pid_t *ret_pid) must_check;
 enum error os_process_signal(pid_t pid, int number) must_check;
+// The time that all its threads have spent computing: it grows while the process gets on.
+enum error os_process_cpu_us(pid_t pid, uint64_t *ret_us) must_check; // ERROR_NOT_FOUND
 
 struct os_exit {
 	pid_t pid;
@@ -32,6 +34,10 @@ struct os_exit {
 
 // A child that has ended; ERROR_AGAIN when there is none now.
 enum error os_process_reap(struct os_exit *ret_exit) must_check;
+// Tells the service manager that started this process, if it asked to be told (NOTIFY_SOCKET), such
+// as "READY=1" (systemd's sd_notify).
+enum error os_process_notify(struct view state) must_check;
 void os_process_name(const char *name); // as ps shows it
 pid_t os_process_id(void);
+void os_process_pause(uint64_t ms); // blocks the thread: for start-up only
 enum error os_process_become(struct os_user user) must_check; // gid, groups, uid; not to be undone

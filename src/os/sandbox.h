@@ -20,13 +20,15 @@
 #include "os/process.h"
 
 enum os_sandbox_right {
-	OS_MAY_CONNECT = 1,       // socket() and connect() to the network
-	OS_MAY_OPEN = 2,          // open by path, inside the folders below
-	OS_MAY_CREATE = 4,        // create, rename and remove inside the writable folders
-	OS_MAY_THREAD = 8,        // start threads
-	OS_MAY_LISTEN_LOCAL = 16, // accept on a local socket that was handed over
-	OS_MAY_ACCEPT = 32,       // accept on listeners that were handed over
-	OS_MAY_START = 64,        // fork and exec this program: the supervisor only
+	OS_MAY_CONNECT = 1,         // socket() and connect() to the network
+	OS_MAY_OPEN = 2,            // open by path, inside the folders below
+	OS_MAY_CREATE = 4,          // create, rename and remove inside the writable folders
+	OS_MAY_THREAD = 8,          // start threads
+	OS_MAY_LISTEN_LOCAL = 16,   // accept on a local socket that was handed over
+	OS_MAY_ACCEPT = 32,         // accept on listeners that were handed over
+	OS_MAY_CONNECT_LOCAL = 128, // socket() and connect() to local sockets
+	OS_MAY_PUBLISH = 256,       // make pages for other processes
+	OS_MAY_START = 64,          // fork and exec this program: the supervisor only
 };
 
 struct os_sandbox {
@@ -39,7 +41,9 @@ struct os_sandbox {
 	uint64_t memory_max;           // bytes of address space; 0: no limit
 };
 
-// Appends one line for each layer that this kernel lacks (shown by `packetboat status`).
+// Appends to level what is in force from now on, in words on one line, and to warnings one line for
+// each layer that this kernel lacks; `packetboat status` shows both.
 // ERROR_BUSY: other threads run. Folders are opened as the user: ERROR_NOT_FOUND, ERROR_PERMISSION.
 // After a failure the process is half shut, and must end.
-enum error os_sandbox_enter(const struct os_sandbox *sandbox, struct buffer *warnings) must_check;
+enum error os_sandbox_enter(const struct os_sandbox *sandbox, struct buffer *level,
+			    struct buffer *warnings) must_check;

@@ -34,6 +34,13 @@ struct os_listen_options {
 
 enum error os_socket_listen(const struct os_address *address, struct os_listen_options options,
 			    int *ret_listener) must_check;
+// Who listens where os_socket_listen said ERROR_BUSY, as far as this process may know. For people.
+struct os_socket_holder {
+	int32_t pid;
+	char name[16]; // of the program; printable
+};
+enum error os_socket_find_holder(const struct os_address *address,
+				 struct os_socket_holder *ret_holder) must_check; // ERROR_NOT_FOUND
 // ERROR_AGAIN when nobody waits; ERROR_LIMIT when descriptors ran out (pause accepting).
 // TCP_NODELAY is set on what it returns.
 enum error os_socket_accept(int listener, int *ret_socket, struct os_address *ret_peer) must_check;

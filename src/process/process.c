@@ -8,6 +8,7 @@
 
 enum {
 	SAID_BYTES_MAX = 4096,
+	LEVEL_BYTES_MAX = 512,
 	PART_HEAD_BYTES_MAX = 16,
 };
 
@@ -50,6 +51,15 @@ static void on_result(void *context, uint32_t id, struct view payload)
 	}
 }
 
+static void on_sibling(void *context, uint8_t which, int32_t pid)
+{
+	struct process *process = context;
+
+	if (process->role->sibling) {
+		process->role->sibling(process->context, which, pid);
+	}
+}
+
 static void on_closed(void *context)
 {
 	struct process *process = context;
@@ -66,6 +76,7 @@ static const struct supervision_calls calls = {
 	.stop = on_stop,
 	.command = on_command,
 	.result = on_result,
+	.sibling = on_sibling,
 	.closed = on_closed,
 };
 
@@ -79,6 +90,19 @@ static void add_why(struct buffer *said, enum error error)
 	buffer_printf(said, "%s%s", is_named ? ": " : "", error_text(error));
 }
 
+static enum error say_ready(struct process *process, struct view warnings)
+{
+	struct buffer words = buffer_with_max(LEVEL_BYTES_MAX + SAID_BYTES_MAX + 1);
+	enum error error;
+
+	buffer_add(&words, buffer_view(&process->level));
+	buffer_add_byte(&words, '\n');
+	buffer_add(&words, warnings);
+	error = supervision_send(&process->supervision, SUPERVISION_READY, 0, buffer_view(&words));
+	buffer_done(&words);
+	return error;
+}
+
 int process_run(struct process *process, const struct process_role *role, void *context)
 {
 	struct buffer said = buffer_with_max(SAID_BYTES_MAX);
@@ -88,6 +112,7 @@ int process_run(struct process *process, const struct process_role *role, void *
 		.role = role,
 		.context = context,
 		.began_as_root = os_process_is_root(), // not any more, behind the door
+		.level = buffer_with_max(LEVEL_BYTES_MAX),
 	};
 	os_process_name(role->title);
 	error = supervision_receive_first(&process->supervision);
@@ -104,14 +129,14 @@ int process_run(struct process *process, const struct process_role *role, void *
 		}
 		supervision_fail(&process->supervision, buffer_view(&said));
 		process->status = EX_CONFIG;
-	} else if (supervision_send(&process->supervision, SUPERVISION_READY, 0,
-				    buffer_view(&said)) == OK) {
+	} else if (say_ready(process, buffer_view(&said)) == OK) {
 		os_loop_run(process->loop);
 	}
 	buffer_done(&said);
 	role->done(context);
 	supervision_done(&process->supervision);
 	os_loop_free(process->loop);
+	buffer_done(&process->level);
 	return process->status;
 }
 
@@ -159,8 +184,7 @@ static enum error find_user(const struct process_role *role, struct os_user *ret
 	return OK;
 }
 
-enum error process_shut_door(const struct process *process, struct os_sandbox door,
-			     struct buffer *said)
+enum error process_shut_door(struct process *process, struct os_sandbox door, struct buffer *said)
 {
 	struct os_user user;
 
@@ -173,7 +197,7 @@ enum error process_shut_door(const struct process *process, struct os_sandbox do
 		}
 		door.user = &user;
 	}
-	return os_sandbox_enter(&door, said);
+	return os_sandbox_enter(&door, &process->level, said);
 }
 
 enum error process_attach(struct process *process)

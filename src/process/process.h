@@ -26,6 +26,7 @@ struct process_role {
 	void (*stop)(void *context); // finish what is in flight, then process_leave
 	void (*command)(void *context, uint32_t id, struct view payload);
 	void (*result)(void *context, uint32_t id, struct view payload); // NULL: it asks nothing
+	void (*sibling)(void *context, uint8_t which, int32_t pid);      // NULL: it does not care
 	// Frees what start made, all or a part of it, but the loop.
 	void (*done)(void *context);
 };
@@ -36,6 +37,7 @@ struct process {
 	struct supervision supervision;
 	struct os_loop *loop;  // made in start; freed here
 	struct view directory; // the page in use
+	struct buffer level;   // of the sandbox, in words
 	bool began_as_root;
 	int status;
 };
@@ -52,7 +54,7 @@ void process_leave(void *process);
 void process_log(const struct process *process, const struct config *config);
 // Shuts the door with these rights, folders and limits; its name and user are the role's. As
 // os_sandbox_enter, and ERROR_NOT_FOUND: no such user.
-enum error process_shut_door(const struct process *process, struct os_sandbox door,
+enum error process_shut_door(struct process *process, struct os_sandbox door,
 			     struct buffer *said) must_check;
 // Messages of the supervisor arrive on the loop from now on. What the handles of the start were
 // fresh for is over.

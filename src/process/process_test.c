@@ -24,6 +24,7 @@ static enum error start(void *context, struct buffer *said)
 {
 	struct world *world = context;
 
+	buffer_add_text(&world->process.level, "uid 1, seccomp");
 	buffer_add_text(said, "no landlock");
 	if (world->start_gives != OK) {
 		return world->start_gives;
@@ -142,7 +143,7 @@ static void one_that_can_says_its_warnings_and_lives_until_it_is_stopped(void **
 	tell(world, SUPERVISION_BEGIN, 0, "");
 	tell(world, SUPERVISION_STOP, 0, "");
 	assert_int_equal(process_run(&world->process, &role, world), EX_OK);
-	hears(world, &buffer, SUPERVISION_READY, "no landlock");
+	hears(world, &buffer, SUPERVISION_READY, "uid 1, seccomp\nno landlock");
 	assert_int_equal(world->changed, 1);
 	assert_int_equal(world->done, 1);
 	buffer_done(&buffer);
@@ -158,7 +159,7 @@ static void a_long_answer_comes_in_parts_and_ends(void **state)
 	tell(world, SUPERVISION_COMMAND, 7, "a command");
 	tell(world, SUPERVISION_STOP, 0, "");
 	assert_int_equal(process_run(&world->process, &role, world), EX_OK);
-	hears(world, &buffer, SUPERVISION_READY, "no landlock");
+	hears(world, &buffer, SUPERVISION_READY, "uid 1, seccomp\nno landlock");
 	while (!part.end) {
 		struct os_message message;
 

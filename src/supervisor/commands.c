@@ -15,6 +15,8 @@ struct request {
 	enum control_command command;
 	unsigned waiting; // bits of enum child_name
 	struct buffer answers[CHILD_COUNT];
+	uint64_t generation; // of a reload: that is to be used
+	struct buffer words; // of a reload
 	struct os_timer deadline;
 };
 
@@ -65,6 +67,7 @@ static void request_free(struct request *request)
 	for (int i = 0; i < CHILD_COUNT; i++) {
 		buffer_done(&request->answers[i]);
 	}
+	buffer_done(&request->words);
 	request->supervisor->request_count--;
 	free(request);
 }
@@ -118,10 +121,14 @@ static void add_processes(struct buffer *out, const struct crew *crew, unsigned 
 		const struct child *child = &crew->children[i];
 
 		buffer_printf(out,
-			      "%s{\"name\":\"%s\",\"state\":\"%s\",\"pid\":%ld,\"restarts\":%llu",
+			      "%s{\"name\":\"%s\",\"state\":\"%s\",\"pid\":%ld,\"restarts\":%llu,"
+			      "\"hangs\":%llu",
 			      i ? "," : "", child_name_text(child->name),
 			      silent & 1u << i ? "silent" : child_state_text(child->state),
-			      (long)child->pid, (unsigned long long)child->restarts);
+			      (long)child->pid, (unsigned long long)child->restarts,
+			      (unsigned long long)child->hangs);
+		buffer_add_text(out, ",\"sandbox\":");
+		control_add_json_text(out, buffer_view(&child->sandbox));
 		buffer_add_text(out, ",\"warnings\":");
 		add_lines(out, buffer_view(&child->warnings));
 		if (child->failure.len) {
@@ -153,6 +160,9 @@ static void answer_status(struct request *request)
 	control_add_json_text(&out, view_from_text(supervisor->config_path));
 	buffer_add_text(&out, ",\"separate_users\":");
 	buffer_add_text(&out, supervisor->users.root ? "true," : "false,");
+	buffer_add_text(&out, "\"sandbox\":");
+	control_add_json_text(&out, buffer_view(&supervisor->sandbox));
+	buffer_add_byte(&out, ',');
 	add_ports(&out, supervisor->material);
 	add_processes(&out, crew, request->waiting);
 	for (int i = 0; i < CHILD_COUNT; i++) {
@@ -171,12 +181,28 @@ static void answer_status(struct request *request)
 	buffer_done(&out);
 }
 
+// ---- reload
+
+static void answer_reload(struct request *request)
+{
+	for (int i = 0; i < CHILD_COUNT; i++) {
+		if (request->waiting & 1u << i) {
+			buffer_printf(&request->words, "%s is still busy taking it up\n",
+				      child_name_text((enum child_name)i));
+		}
+	}
+	send_end(request->supervisor, request->keeper_id, request->waiting ? EX_TEMPFAIL : EX_OK,
+		 buffer_view(&request->words));
+}
+
 // ---- requests that wait for others
 
 static void finish(struct request *request, const struct control_part *end)
 {
 	if (request->command == CONTROL_STATUS) {
 		answer_status(request);
+	} else if (request->command == CONTROL_RELOAD) {
+		answer_reload(request);
 	} else if (end) {
 		send_part(request->supervisor, request->keeper_id, end);
 	} else {
@@ -207,6 +233,7 @@ static struct request *request_new(struct supervisor *supervisor, uint32_t keepe
 	for (int i = 0; i < CHILD_COUNT; i++) {
 		request->answers[i] = buffer_with_max(ANSWER_BYTES_MAX);
 	}
+	request->words = buffer_with_max(SAID_BYTES_MAX);
 	os_timer_init(&request->deadline, supervisor->loop, on_deadline, request);
 	os_timer_set(&request->deadline, REQUEST_MS);
 	list_add_last(&supervisor->requests, &request->link);
@@ -254,7 +281,7 @@ void commands_result(struct supervisor *supervisor, enum child_name from, uint32
 
 		request = candidate->id == id ? candidate : request;
 	}
-	if (!request || !(request->waiting & 1u << from) ||
+	if (!request || !(request->waiting & 1u << from) || request->command == CONTROL_RELOAD ||
 	    control_part_decode(payload, &part) != OK) {
 		return;
 	}
@@ -295,16 +322,49 @@ void commands_child_gone(struct supervisor *supervisor, enum child_name name)
 
 // ---- reload and stop
 
-static void answer_reload(struct supervisor *supervisor, uint32_t keeper_id)
+// Its answer waits until all that run use the new configuration.
+static void reload(struct supervisor *supervisor, uint32_t keeper_id)
 {
-	struct buffer said = buffer_with_max(SAID_BYTES_MAX);
-	enum error error = supervisor_reload(supervisor, &said);
+	struct request *request = request_new(supervisor, keeper_id, CONTROL_RELOAD);
+	enum error error;
 
-	if (error != OK && said.len == 0) {
-		buffer_add_text(&said, error_text(error));
+	if (!request) {
+		send_end(supervisor, keeper_id, EX_TEMPFAIL, VIEW("too many commands at once"));
+		return;
 	}
-	send_end(supervisor, keeper_id, error == OK ? EX_OK : EX_CONFIG, buffer_view(&said));
-	buffer_done(&said);
+	error = supervisor_reload(supervisor, &request->words);
+	if (error != OK) {
+		if (request->words.len == 0) {
+			buffer_add_text(&request->words, error_text(error));
+		}
+		send_end(supervisor, keeper_id, EX_CONFIG, buffer_view(&request->words));
+		request_free(request);
+		return;
+	}
+	request->generation = supervisor->crew.generation;
+	request->waiting = (1u << CHILD_COUNT) - 1;
+	os_timer_set(&request->deadline, RELOAD_MS);
+	commands_settled(supervisor);
+}
+
+void commands_settled(struct supervisor *supervisor)
+{
+	struct list *link = supervisor->requests.next;
+
+	while (link != &supervisor->requests) {
+		struct request *request = CONTAINER_OF(link, struct request, link);
+
+		link = link->next;
+		for (int i = 0; request->command == CONTROL_RELOAD && i < CHILD_COUNT; i++) {
+			if (!crew_is_behind(&supervisor->crew, (enum child_name)i,
+					    request->generation)) {
+				request->waiting &= ~(1u << i);
+			}
+		}
+		if (request->command == CONTROL_RELOAD && !request->waiting) {
+			finish(request, NULL);
+		}
+	}
 }
 
 void commands_request(struct supervisor *supervisor, uint32_t keeper_id, struct view payload)
@@ -315,7 +375,7 @@ void commands_request(struct supervisor *supervisor, uint32_t keeper_id, struct 
 	if (control_request_decode(payload, &arena, &request) != OK) {
 		send_end(supervisor, keeper_id, EX_PROTOCOL, VIEW("malformed request"));
 	} else if (request.command == CONTROL_RELOAD) {
-		answer_reload(supervisor, keeper_id);
+		reload(supervisor, keeper_id);
 	} else if (request.command == CONTROL_STOP) {
 		send_end(supervisor, keeper_id, EX_OK, VIEW("stopping"));
 		supervisor_stop(supervisor);

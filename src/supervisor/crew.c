@@ -2,26 +2,14 @@
 
 #include <signal.h>
 
-#include "base/wire.h"
 #include "link/tls.h"
 #include "os/clock.h"
 #include "os/log.h"
 #include "os/page.h"
 #include "spool/pages.h"
+#include "supervisor/crew_private.h"
 
-enum { CHANNEL_QUEUE_MAX = 8192, RECEIVE_FAMILY = 1 };
-
-// The channels between processes. A handle of kind `from_kind` goes to one end, `to_kind` to the
-// other.
-static const struct edge {
-	enum child_name from, to;
-	enum handle_kind from_kind, to_kind;
-	uint32_t from_number, to_number;
-} edges[] = {
-	{ CHILD_RECEIVE, CHILD_KEEPER, HANDLE_KEEPER, HANDLE_CLIENT, 0, CHILD_RECEIVE },
-	{ CHILD_DELIVER, CHILD_FACTS, HANDLE_FACTS, HANDLE_CLIENT, 0, CHILD_DELIVER },
-	{ CHILD_RECEIVE, CHILD_DELIVER, HANDLE_WAKE, HANDLE_WAKE, 0, RECEIVE_FAMILY },
-};
+enum { CHANNEL_QUEUE_MAX = 8192 };
 
 static void child_start(struct child *child);
 
@@ -49,130 +37,11 @@ const char *child_state_text(enum child_state state)
 	return states[state];
 }
 
-static void log_child(enum log_level level, const char *event, const struct child *child,
-		      struct view reason)
+void child_log(enum log_level level, const char *event, const struct child *child,
+	       struct view reason)
 {
 	LOG(level, event, LOG_TEXT("child", view_from_text(child_name_text(child->name))),
 	    LOG_NUMBER("pid", (uint64_t)child->pid), LOG_TEXT("reason", reason));
-}
-
-// ---- handing over
-
-static void hand(struct child *child, enum handle_kind kind, uint32_t number, int fd)
-{
-	enum error error;
-
-	if (!child->channel) {
-		return;
-	}
-	error = supervision_send_handle(child->channel, kind, number, fd);
-	if (error != OK) {
-		log_child(LOG_ERROR, "handover_failed", child, view_from_text(error_text(error)));
-	}
-}
-
-static void begin(struct child *child)
-{
-	enum error error = child->channel ? os_channel_send(child->channel, SUPERVISION_BEGIN, 0,
-							    (struct view){ 0 }, NULL, 0)
-					  : OK;
-
-	if (error != OK) {
-		log_child(LOG_ERROR, "handover_failed", child, view_from_text(error_text(error)));
-	}
-}
-
-// had: how many it has now.
-static void hand_certificates(struct child *child, unsigned had)
-{
-	const struct material *material = child->crew->material;
-
-	for (unsigned i = 0; i < had || i < material->certificate_count; i++) {
-		bool is_there = i < material->certificate_count;
-
-		hand(child, HANDLE_CERTIFICATE, i, is_there ? material->certificates[i] : -1);
-	}
-}
-
-static void hand_sockets(struct child *child, const struct material *old)
-{
-	const struct material *material = child->crew->material;
-
-	for (unsigned i = 0; old && i < old->socket_count; i++) {
-		hand(child, HANDLE_LISTENER, old->sockets[i].number, -1);
-	}
-	for (unsigned i = 0; i < material->socket_count; i++) {
-		hand(child, HANDLE_LISTENER, material->sockets[i].number, material->sockets[i].fd);
-	}
-}
-
-// What depends on the configuration; old: what it had before, or NULL.
-static void hand_configuration(struct child *child, const struct material *old)
-{
-	static const int config_of[CHILD_COUNT] = {
-		[CHILD_RECEIVE] = 0,
-		[CHILD_DELIVER] = 1,
-		[CHILD_FACTS] = 2,
-		[CHILD_KEEPER] = 3,
-	};
-	const struct material *material = child->crew->material;
-
-	hand(child, HANDLE_CONFIG, 0, material->configs[config_of[child->name]]);
-	hand(child, HANDLE_LOG, 0, material->log);
-	hand(child, HANDLE_SYSLOG, 0, material->syslog);
-	if (child->name == CHILD_RECEIVE) {
-		hand_certificates(child, old ? old->certificate_count : 0);
-		hand_sockets(child, old);
-	}
-}
-
-static void hand_own(struct child *child)
-{
-	const struct crew *crew = child->crew;
-
-	switch (child->name) {
-	case CHILD_RECEIVE:
-		hand(child, HANDLE_SPOOL_DIR, 0, crew->dirs->spool);
-		hand(child, HANDLE_COMMIT_PAGE, RECEIVE_FAMILY, crew->commit);
-		hand(child, HANDLE_PRESSURE_PAGE, 0, crew->pressure_reader);
-		hand(child, HANDLE_DIRECTORY, 0, crew->directory);
-		break;
-	case CHILD_DELIVER:
-		hand(child, HANDLE_SPOOL_DIR, 0, crew->dirs->spool);
-		hand(child, HANDLE_MAIL_DIR, 0, crew->dirs->mail);
-		hand(child, HANDLE_COMMIT_PAGE, RECEIVE_FAMILY, crew->commit_reader);
-		hand(child, HANDLE_PRESSURE_PAGE, 0, crew->pressure);
-		hand(child, HANDLE_DIRECTORY, 0, crew->directory);
-		hand(child, HANDLE_TRUST_STORE, 0, crew->trust_store);
-		break;
-	case CHILD_KEEPER:
-		hand(child, HANDLE_STATE_DIR, 0, crew->dirs->state);
-		hand(child, HANDLE_CONTROL, 0, crew->control);
-		break;
-	case CHILD_FACTS:
-	case CHILD_COUNT: break;
-	}
-}
-
-// New channels for the edges that this child has; neighbours that run are told at once.
-static void hand_channels(struct child *child)
-{
-	for (size_t i = 0; i < sizeof edges / sizeof *edges; i++) {
-		const struct edge *edge = &edges[i];
-		bool is_from = edge->from == child->name;
-		struct child *other = &child->crew->children[is_from ? edge->to : edge->from];
-		int ends[2];
-
-		if ((!is_from && edge->to != child->name) || !other->channel ||
-		    os_channel_pair(ends) != OK) {
-			continue;
-		}
-		hand(is_from ? child : other, edge->from_kind, edge->from_number, ends[0]);
-		hand(is_from ? other : child, edge->to_kind, edge->to_number, ends[1]);
-		os_socket_close(ends[0]);
-		os_socket_close(ends[1]);
-		begin(other);
-	}
 }
 
 // ---- what a child says
@@ -190,24 +59,33 @@ static void publish_directory(struct crew *crew, struct os_message *message)
 	for (size_t i = 0; i < sizeof readers / sizeof *readers; i++) {
 		struct child *reader = &crew->children[readers[i]];
 
-		hand(reader, HANDLE_DIRECTORY, 0, crew->directory);
-		begin(reader);
+		reader->directory_due = true;
+		handover_settle(reader);
 		if (reader->state == CHILD_DOWN && !os_timer_is_set(&reader->again)) {
 			child_start(reader); // it waited for the first directory
 		}
 	}
 }
 
-static void on_ready(struct child *child, struct view warnings)
+static void on_ready(struct child *child, struct view words)
 {
+	struct view sandbox = { 0 };
+
 	if (child->state != CHILD_STARTING) {
 		return;
 	}
 	child->state = CHILD_READY;
+	buffer_clear(&child->sandbox);
 	buffer_clear(&child->warnings);
-	buffer_add(&child->warnings, view_first(warnings, CREW_WORDS_MAX));
+	if (view_next_part(&words, '\n', &sandbox)) {
+		buffer_add(&child->sandbox, view_first(sandbox, CREW_WORDS_MAX));
+		buffer_add(&child->warnings, view_first(words, CREW_WORDS_MAX));
+	}
 	buffer_clear(&child->failure);
-	log_child(LOG_INFO, "started", child, (struct view){ 0 });
+	LOG(LOG_INFO, "started", LOG_TEXT("child", view_from_text(child_name_text(child->name))),
+	    LOG_NUMBER("pid", (uint64_t)child->pid),
+	    LOG_TEXT("sandbox", buffer_view(&child->sandbox)));
+	handover_settled(child);
 }
 
 static void on_message(void *context, struct os_message *message)
@@ -220,7 +98,7 @@ static void on_message(void *context, struct os_message *message)
 	case SUPERVISION_FAILED:
 		buffer_clear(&child->failure);
 		buffer_add(&child->failure, view_first(message->payload, CREW_WORDS_MAX));
-		log_child(LOG_ERROR, "failed", child, message->payload);
+		child_log(LOG_ERROR, "failed", child, message->payload);
 		break;
 	case SUPERVISION_RESULT:
 		crew->calls->result(crew->context, child->name, message->id, message->payload);
@@ -230,12 +108,14 @@ static void on_message(void *context, struct os_message *message)
 			crew->calls->request(crew->context, message->id, message->payload);
 		}
 		break;
+	case SUPERVISION_SETTLED: handover_settled(child); break;
+	case SUPERVISION_PONG: watchdog_heard(child); break;
 	case SUPERVISION_PUBLISH:
 		if (child->name == CHILD_KEEPER) {
 			publish_directory(crew, message);
 		}
 		break;
-	default: log_child(LOG_WARNING, "odd_message", child, (struct view){ 0 }); break;
+	default: child_log(LOG_WARNING, "odd_message", child, (struct view){ 0 }); break;
 	}
 	for (unsigned i = 0; i < message->fd_count; i++) {
 		os_socket_close(message->fds[i]);
@@ -301,16 +181,14 @@ static void child_start(struct child *child)
 	}
 	error = start_process(child);
 	if (error != OK) {
-		log_child(LOG_ERROR, "start_failed", child, view_from_text(error_text(error)));
+		child_log(LOG_ERROR, "start_failed", child, view_from_text(error_text(error)));
 		start_later(child);
 		return;
 	}
 	child->state = CHILD_STARTING;
 	child->started_ms = os_clock_mono_ms();
-	hand_configuration(child, NULL);
-	hand_own(child);
-	hand_channels(child);
-	begin(child);
+	watchdog_heard(child);
+	handover_first(child);
 }
 
 static void on_again(void *context)
@@ -322,9 +200,9 @@ static void on_kill(void *context)
 {
 	struct child *child = context;
 
-	log_child(LOG_WARNING, "stop_too_slow", child, (struct view){ 0 });
+	child_log(LOG_WARNING, "stop_too_slow", child, (struct view){ 0 });
 	if (child->pid && os_process_signal(child->pid, SIGKILL) != OK) {
-		log_child(LOG_ERROR, "kill_failed", child, (struct view){ 0 });
+		child_log(LOG_ERROR, "kill_failed", child, (struct view){ 0 });
 	}
 }
 
@@ -462,6 +340,7 @@ enum error crew_init(struct crew *crew, struct os_loop *loop, const struct mater
 		child->crew = crew;
 		child->name = (enum child_name)i;
 		child->backoff_ms = CREW_BACKOFF_FIRST_MS;
+		child->sandbox = buffer_with_max(CREW_WORDS_MAX);
 		child->warnings = buffer_with_max(CREW_WORDS_MAX);
 		child->failure = buffer_with_max(CREW_WORDS_MAX);
 		os_timer_init(&child->again, loop, on_again, child);
@@ -476,16 +355,16 @@ void crew_start(struct crew *crew)
 {
 	child_start(&crew->children[CHILD_KEEPER]);
 	child_start(&crew->children[CHILD_FACTS]);
+	watchdog_start(crew);
 }
 
 void crew_reconfigure(struct crew *crew, struct material *material)
 {
-	struct material *old = crew->material;
-
 	crew->material = material;
+	crew->generation++;
 	for (int i = 0; i < CHILD_COUNT; i++) {
-		hand_configuration(&crew->children[i], old);
-		begin(&crew->children[i]);
+		crew->children[i].config_due = true;
+		handover_settle(&crew->children[i]);
 	}
 }
 
@@ -493,9 +372,8 @@ void crew_renew_certificates(struct crew *crew)
 {
 	struct child *receive = &crew->children[CHILD_RECEIVE];
 
-	hand(receive, HANDLE_CONFIG, 0, crew->material->configs[0]);
-	hand_certificates(receive, crew->material->certificate_count);
-	begin(receive);
+	receive->config_due = true; // its certificates are part of it
+	handover_settle(receive);
 }
 
 void crew_stop(struct crew *crew)
@@ -504,6 +382,7 @@ void crew_stop(struct crew *crew)
 		return;
 	}
 	crew->stopping = true;
+	watchdog_stop(crew);
 	for (int i = 0; i < CHILD_COUNT; i++) {
 		os_timer_stop(&crew->children[i].again);
 	}
@@ -512,12 +391,14 @@ void crew_stop(struct crew *crew)
 
 void crew_done(struct crew *crew)
 {
+	watchdog_stop(crew);
 	for (int i = 0; i < CHILD_COUNT; i++) {
 		struct child *child = &crew->children[i];
 
 		os_timer_stop(&child->again);
 		os_timer_stop(&child->killer);
 		os_channel_free(child->channel);
+		buffer_done(&child->sandbox);
 		buffer_done(&child->warnings);
 		buffer_done(&child->failure);
 	}

@@ -63,8 +63,19 @@ enum error supervisor_reload(struct supervisor *supervisor, struct buffer *said)
 	return OK;
 }
 
+static void announce(const char *state)
+{
+	enum error error = os_process_notify(view_from_text(state));
+
+	if (error != OK) {
+		LOG(LOG_WARNING, "notify_failed",
+		    LOG_TEXT("reason", view_from_text(error_text(error))));
+	}
+}
+
 void supervisor_stop(struct supervisor *supervisor)
 {
+	announce("STOPPING=1");
 	LOG(LOG_NOTICE, "stopping", LOG_NUMBER("pid", (uint64_t)os_process_id()));
 	crew_stop(&supervisor->crew);
 }
@@ -111,6 +122,17 @@ static void on_result(void *context, enum child_name from, uint32_t id, struct v
 	commands_result(context, from, id, payload);
 }
 
+static void on_settled(void *context)
+{
+	struct supervisor *supervisor = context;
+
+	commands_settled(supervisor);
+	if (!supervisor->is_announced && crew_is_ready(&supervisor->crew)) {
+		supervisor->is_announced = true;
+		announce("READY=1");
+	}
+}
+
 static void on_child_gone(void *context, enum child_name name)
 {
 	commands_child_gone(context, name);
@@ -126,6 +148,7 @@ static void on_stopped(void *context)
 static const struct crew_calls calls = {
 	.request = on_request,
 	.result = on_result,
+	.settled = on_settled,
 	.child_gone = on_child_gone,
 	.stopped = on_stopped,
 };
@@ -196,7 +219,7 @@ static enum error shut_door(struct supervisor *supervisor)
 		.descriptors_max = DESCRIPTORS_MAX,
 	};
 
-	return os_sandbox_enter(&sandbox, &supervisor->warnings);
+	return os_sandbox_enter(&sandbox, &supervisor->sandbox, &supervisor->warnings);
 }
 
 static enum error watch_signals(struct supervisor *supervisor, struct os_signal **signals)
@@ -230,7 +253,8 @@ static void run(struct supervisor *supervisor, int control)
 		os_timer_set(&supervisor->certificates, CERTIFICATES_LOOK_MS);
 		LOG(LOG_NOTICE, "starting", LOG_TEXT("version", VIEW(PACKETBOAT_VERSION)),
 		    LOG_TEXT("hostname", supervisor->material->config->hostname),
-		    LOG_NUMBER("ports", supervisor->material->socket_count));
+		    LOG_NUMBER("ports", supervisor->material->socket_count),
+		    LOG_TEXT("sandbox", buffer_view(&supervisor->sandbox)));
 		crew_start(&supervisor->crew);
 		os_loop_run(supervisor->loop);
 		LOG(LOG_NOTICE, "stopped", LOG_NUMBER("pid", (uint64_t)os_process_id()));
@@ -269,6 +293,7 @@ int supervisor_serve(const char *config_path)
 	struct supervisor supervisor = {
 		.config_path = config_path,
 		.started_ms = os_clock_mono_ms(),
+		.sandbox = buffer_with_max(SAID_BYTES_MAX),
 		.warnings = buffer_with_max(SAID_BYTES_MAX),
 		.dirs = { -1, -1, -1, -1, -1 },
 		.lock = -1,
@@ -299,6 +324,7 @@ int supervisor_serve(const char *config_path)
 	os_dir_close(supervisor.dirs.mail);
 	os_dir_close(supervisor.dirs.state);
 	os_dir_close(supervisor.dirs.tls);
+	buffer_done(&supervisor.sandbox);
 	buffer_done(&supervisor.warnings);
 	buffer_done(&said);
 	return supervisor.status;

@@ -8,6 +8,7 @@
 enum {
 	REQUESTS_MAX = 64,             // local commands under way
 	REQUEST_MS = 10 * 1000,        // for the other processes to answer
+	RELOAD_MS = 25 * 1000,         // for them to take a new configuration up
 	ANSWER_BYTES_MAX = 256 * 1024, // of one process in a status
 	SAID_BYTES_MAX = 64 * 1024,
 };
@@ -23,8 +24,10 @@ struct supervisor {
 	unsigned request_count;
 	uint32_t request_id;
 	struct os_timer certificates; // looks whether their files have changed
+	struct buffer sandbox;        // the supervisor's own: what is in force
 	struct buffer warnings;       // what this kernel lacks
 	uint64_t started_ms;
+	bool is_announced; // the service manager knows that it is ready
 	int lock;
 	int status;
 };
@@ -37,5 +40,6 @@ void supervisor_stop(struct supervisor *supervisor);
 void commands_request(struct supervisor *supervisor, uint32_t keeper_id, struct view payload);
 void commands_result(struct supervisor *supervisor, enum child_name from, uint32_t id,
 		     struct view payload);
+void commands_settled(struct supervisor *supervisor); // somebody uses a newer configuration
 void commands_child_gone(struct supervisor *supervisor, enum child_name name);
 void commands_done(struct supervisor *supervisor);

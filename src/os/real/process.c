@@ -10,6 +10,7 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -52,6 +53,26 @@ enum error os_process_signal(pid_t pid, int number)
 		return ERROR_INVALID; // would reach a whole group
 	}
 	return kill(pid, number) < 0 ? error_from_errno(errno) : OK;
+}
+
+enum error os_process_cpu_us(pid_t pid, uint64_t *ret_us)
+{
+	struct timespec spent;
+	clockid_t clock;
+
+	if (pid <= 0 || clock_getcpuclockid(pid, &clock) != 0 || clock_gettime(clock, &spent) < 0) {
+		return ERROR_NOT_FOUND;
+	}
+	*ret_us = (uint64_t)spent.tv_sec * 1000000 + (uint64_t)spent.tv_nsec / 1000;
+	return OK;
+}
+
+void os_process_pause(uint64_t ms)
+{
+	struct timespec wait = { .tv_sec = (time_t)(ms / 1000),
+				 .tv_nsec = (long)(ms % 1000) * 1000000 };
+
+	nanosleep(&wait, NULL);
 }
 
 enum error os_process_reap(struct os_exit *ret_exit)

@@ -4,10 +4,13 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 // This program starts itself; with an argument it is the child, and acts its part.
@@ -165,6 +168,65 @@ static void a_child_dies_with_its_parent(void **state)
 	close(ends[0]);
 }
 
+static int play_compute(void)
+{
+	volatile unsigned sum = 1;
+
+	while (sum) {
+		sum += 2;
+	}
+	return 1;
+}
+
+static void what_computes_is_told_from_what_waits(void **state)
+{
+	pid_t waits = start("wait", NULL, 0), computes = start("compute", NULL, 0);
+	uint64_t first = 0, later = 0;
+
+	(void)state;
+	assert_int_equal(os_process_cpu_us(computes, &first), OK);
+	for (unsigned i = 0; i < 1000 && later <= first; i++) {
+		usleep(5000);
+		assert_int_equal(os_process_cpu_us(computes, &later), OK);
+	}
+	assert_true(later > first);
+	do { // until its start is over
+		assert_int_equal(os_process_cpu_us(waits, &first), OK);
+		usleep(100000);
+		assert_int_equal(os_process_cpu_us(waits, &later), OK);
+	} while (later != first);
+	assert_int_equal(os_process_signal(waits, SIGKILL), OK);
+	wait_for_exit(waits);
+	assert_int_equal(os_process_signal(computes, SIGKILL), OK);
+	wait_for_exit(computes);
+	assert_int_equal(os_process_cpu_us(waits, &later), ERROR_NOT_FOUND);
+}
+
+// A manager's socket, by path and by an abstract name.
+static void a_service_manager_is_told(void **state)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int manager = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	char name[32], bytes[32];
+
+	(void)state;
+	unsetenv("NOTIFY_SOCKET");
+	assert_int_equal(os_process_notify(VIEW("READY=1")), OK);
+	snprintf(name, sizeof name, "@packetboat-%d", (int)getpid());
+	memcpy(address.sun_path + 1, name + 1, strlen(name) - 1);
+	assert_int_equal(bind(manager, (struct sockaddr *)&address,
+			      (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(name))),
+			 0);
+	setenv("NOTIFY_SOCKET", name, 1);
+	assert_int_equal(os_process_notify(VIEW("READY=1")), OK);
+	assert_int_equal(recv(manager, bytes, sizeof bytes, 0), 7);
+	assert_memory_equal(bytes, "READY=1", 7);
+	setenv("NOTIFY_SOCKET", "neither", 1);
+	assert_int_equal(os_process_notify(VIEW("READY=1")), ERROR_INVALID);
+	unsetenv("NOTIFY_SOCKET");
+	close(manager);
+}
+
 static void users_are_found_by_name(void **state)
 {
 	struct os_user user = { 7, 7 };
@@ -203,7 +265,7 @@ static const struct {
 	int (*play)(void);
 } parts[] = {
 	{ "descriptors", play_descriptors }, { "signals", play_signals }, { "wait", play_wait },
-	{ "middle", play_middle },           { "become", play_become },
+	{ "compute", play_compute },         { "middle", play_middle },   { "become", play_become },
 };
 
 int main(int argc, char **argv)
@@ -213,6 +275,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(a_child_begins_with_fresh_signals),
 		cmocka_unit_test(an_end_by_signal_is_told),
 		cmocka_unit_test(a_child_dies_with_its_parent),
+		cmocka_unit_test(what_computes_is_told_from_what_waits),
+		cmocka_unit_test(a_service_manager_is_told),
 		cmocka_unit_test(users_are_found_by_name),
 		cmocka_unit_test(becoming_a_user_cannot_be_undone),
 	};

@@ -139,16 +139,38 @@ static enum error close_to_others(int death_signal, pid_t parent)
 	return OK;
 }
 
-static enum error go_on_without(enum error error, struct buffer *warnings, const char *warning)
+// Who it is and what it still may; each layer adds its own words.
+static void add_identity(struct buffer *level)
+{
+	bool has_any = false;
+
+	buffer_printf(level, "uid %u", (unsigned)geteuid());
+	for (size_t i = 0; i < sizeof supervisor_capabilities / sizeof *supervisor_capabilities;
+	     i++) {
+		if (capng_have_capability(CAPNG_PERMITTED, supervisor_capabilities[i])) {
+			buffer_printf(level, "%s%s", has_any ? " " : ", capabilities ",
+				      capng_capability_to_name(supervisor_capabilities[i]));
+			has_any = true;
+		}
+	}
+	buffer_add_text(level, ", no_new_privs");
+}
+
+static enum error layer(enum error error, struct buffer *level, const char *name,
+			struct buffer *warnings, const char *warning)
 {
 	if (error == ERROR_UNSUPPORTED) {
 		buffer_add_text(warnings, warning);
 		return OK;
 	}
+	if (error == OK) {
+		buffer_printf(level, ", %s", name);
+	}
 	return error;
 }
 
-enum error os_sandbox_enter(const struct os_sandbox *sandbox, struct buffer *warnings)
+enum error os_sandbox_enter(const struct os_sandbox *sandbox, struct buffer *level,
+			    struct buffer *warnings)
 {
 	pid_t parent = getppid();
 	int death_signal = 0;
@@ -166,15 +188,17 @@ enum error os_sandbox_enter(const struct os_sandbox *sandbox, struct buffer *war
 	if (error == OK) {
 		error = close_to_others(death_signal, parent);
 	}
+	if (error == OK) {
+		add_identity(level);
+	}
 	if (error == OK && !(sandbox->rights & OS_MAY_START)) {
-		error = go_on_without(os_landlock_enter(sandbox), warnings,
-				      "landlock: this kernel lacks it (5.19 has it): files are "
-				      "guarded by their permissions only\n");
+		error = layer(os_landlock_enter(sandbox), level, "landlock", warnings,
+			      "landlock: this kernel lacks it (5.19 has it): files are guarded by "
+			      "their permissions only\n");
 	}
 	if (error == OK) {
-		error = go_on_without(
-			os_seccomp_enter(sandbox->rights), warnings,
-			"seccomp: this kernel lacks it: system calls are not filtered\n");
+		error = layer(os_seccomp_enter(sandbox->rights), level, "seccomp", warnings,
+			      "seccomp: this kernel lacks it: system calls are not filtered\n");
 	}
 	return error;
 }

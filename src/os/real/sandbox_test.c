@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -56,9 +57,11 @@ static void enter(int rights, const char *const *read_dirs, const char *const *w
 		.descriptors_max = DESCRIPTORS_MAX,
 		.memory_max = MEMORY_MAX,
 	};
-	struct buffer warnings = buffer_with_max(4096);
+	struct buffer level = buffer_with_max(4096), warnings = buffer_with_max(4096);
 
-	CHECK(os_sandbox_enter(&sandbox, &warnings) == OK);
+	CHECK(os_sandbox_enter(&sandbox, &level, &warnings) == OK);
+	CHECK(view_find_text(buffer_view(&level), VIEW("no_new_privs")) < level.len);
+	buffer_done(&level);
 	buffer_done(&warnings);
 }
 
@@ -89,6 +92,13 @@ static void play_without_rights(void)
 	CHECK_REFUSED(chmod(folder, 0777));
 	CHECK(pthread_create(&thread, NULL, do_nothing, NULL) == EPERM);
 	CHECK_REFUSED(syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0));
+	CHECK_REFUSED(syscall(SYS_memfd_create, "page", 0));
+	CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, (int[2]){ 0 }) < 0);
+	CHECK(fcntl(0, F_SETOWN, getppid()) < 0 && errno == ENOSYS);
+	CHECK(fcntl(0, F_SETSIG, SIGTERM) < 0 && errno == ENOSYS);
+	CHECK(fcntl(0, F_GETLK, &(struct flock){ 0 }) < 0 && errno == ENOSYS);
+	CHECK(setsockopt(0, SOL_SOCKET, SO_ATTACH_FILTER, "", 1) < 0 && errno == ENOSYS);
+	CHECK(setsockopt(0, SOL_TCP, TCP_ULP, "tls", 3) < 0 && errno == ENOSYS);
 	CHECK(syscall(SYS_io_uring_setup, 1, NULL) < 0 && errno == ENOSYS);
 	CHECK(mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) ==
 	      MAP_FAILED);
@@ -109,13 +119,13 @@ static void play_daily_work(void)
 	struct view sealed;
 	int fds[2], page;
 
-	enter(0, NULL, NULL);
+	CHECK(os_channel_pair(fds) == OK);
+	enter(OS_MAY_PUBLISH, NULL, NULL);
 	CHECK(os_loop_new(&loop) == OK);
 	os_timer_init(&timer, loop, stop_loop, loop);
 	os_timer_set(&timer, 2);
 	os_loop_run(loop);
 	os_loop_free(loop);
-	CHECK(os_channel_pair(fds) == OK);
 	CHECK(os_page_sealed("table", VIEW("bytes"), &page) == OK);
 	CHECK(os_message_send(fds[0], 1, 2, VIEW("x"), &page, 1) == OK);
 	CHECK(os_message_receive(fds[1], 100, &bytes, &message) == OK);
@@ -251,11 +261,11 @@ static void play_abort(void)
 static void play_second_thread(void)
 {
 	const struct os_sandbox sandbox = { .process = "test" };
-	struct buffer warnings = buffer_with_max(4096);
+	struct buffer level = buffer_with_max(4096), warnings = buffer_with_max(4096);
 	struct os_worker *worker;
 
 	CHECK(os_worker_new(NULL, "worker", stop_loop, NULL, &worker) == OK);
-	CHECK(os_sandbox_enter(&sandbox, &warnings) == ERROR_BUSY);
+	CHECK(os_sandbox_enter(&sandbox, &level, &warnings) == ERROR_BUSY);
 	os_worker_free(worker);
 }
 
@@ -263,12 +273,12 @@ static void play_user(void)
 {
 	const struct os_user nobody = { 65534, 65534 };
 	const struct os_sandbox sandbox = { .process = "test", .user = &nobody };
-	struct buffer warnings = buffer_with_max(4096);
+	struct buffer level = buffer_with_max(4096), warnings = buffer_with_max(4096);
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct caps[2];
 	int death_signal = 0;
 
-	CHECK(os_sandbox_enter(&sandbox, &warnings) == OK);
+	CHECK(os_sandbox_enter(&sandbox, &level, &warnings) == OK);
 	CHECK(getuid() == 65534 && getegid() == 65534);
 	CHECK(syscall(SYS_capget, &header, caps) == 0);
 	CHECK(caps[0].permitted == 0 && caps[1].permitted == 0 && caps[0].effective == 0);

@@ -1,8 +1,12 @@
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/prctl.h>
 #include <linux/sched.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <seccomp.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -18,23 +22,19 @@ struct group {
 	const char *const *names;
 };
 
+// clang-format off
 static const char *const names_everybody[] = {
 	// descriptors that we hold
-	"read", "readv", "pread64", "preadv", "write", "writev", "pwrite64", "pwritev", "close",
-	"close_range", "dup", "dup2", "dup3", "fcntl", "fcntl64", "flock", "lseek", "_llseek",
-	"fstat", "fstat64", "newfstatat", "fstatat64", "stat", "lstat", "statx", "fstatfs",
-	"fstatfs64", "ftruncate", "ftruncate64", "fdatasync", "fsync", "sync_file_range",
-	"fallocate", "fadvise64", "getdents64", "umask",
+	"read", "readv", "write", "writev", "pread64", "preadv", "pwrite64", "pwritev", "close",
+	"lseek", "_llseek", "fstat", "fstat64", "newfstatat", "fstatat64", "statx",
 	// sockets that we hold
-	"recv", "recvfrom", "recvmsg", "recvmmsg", "send", "sendto", "sendmsg", "sendmmsg",
-	"shutdown", "getsockopt", "setsockopt", "getsockname", "getpeername", "socketpair",
+	"recv", "recvfrom", "recvmsg", "send", "sendto", "sendmsg", "shutdown", "getsockopt",
+	"getsockname", "getpeername",
 	// waiting
-	"epoll_create", "epoll_create1", "epoll_ctl", "epoll_wait", "epoll_pwait", "epoll_pwait2",
-	"poll", "ppoll", "select", "_newselect", "pselect6", "eventfd2", "pipe", "pipe2", "futex",
-	"nanosleep", "clock_nanosleep", "restart_syscall",
+	"epoll_create1", "epoll_ctl", "epoll_wait", "epoll_pwait", "epoll_pwait2", "poll", "ppoll",
+	"eventfd2", "pipe", "pipe2", "futex", "nanosleep", "clock_nanosleep", "restart_syscall",
 	// memory
-	"munmap", "mremap", "madvise", "brk", "msync", "mincore", "mlock", "munlock",
-	"memfd_create", "membarrier",
+	"munmap", "mremap", "madvise", "brk", "membarrier",
 	// time, chance, and what we are
 	"clock_gettime", "clock_getres", "gettimeofday", "time", "times", "getrusage", "getrandom",
 	"getpid", "gettid", "getppid", "getuid", "geteuid", "getgid", "getegid", "getresuid",
@@ -45,25 +45,30 @@ static const char *const names_everybody[] = {
 	"sigaltstack", "set_robust_list", "rseq", "exit", "exit_group", NULL
 };
 
-// clang-format off
-// By path; Landlock says which.
+// By path, where Landlock says which, and what is done with a file or a folder.
 static const char *const names_open[] = {
-	"open", "openat", "access", "faccessat", "faccessat2", "readlink", "readlinkat", "getcwd",
-	"statfs", "statfs64", NULL
+	"open", "openat", "access", "faccessat", "faccessat2", "readlink", "readlinkat", "stat",
+	"lstat", "flock", "fstatfs", "fstatfs64", "fdatasync", "fsync", "getdents64", "fadvise64",
+	NULL
 };
-// Changes of folders; Landlock says which.
+// Changes of files and folders; Landlock says which.
 static const char *const names_create[] = {
 	"mkdir", "mkdirat", "unlink", "unlinkat", "rmdir", "rename", "renameat", "renameat2",
-	"link", "linkat", "fchmod", "fchown", "fchown32", "utimensat", NULL
+	"link", "linkat", "fchmod", "fallocate", NULL
 };
+static const char *const names_resize[] = { "ftruncate", "ftruncate64", NULL };
+static const char *const names_publish[] = { "memfd_create", NULL };
 static const char *const names_connect[] = { "connect", "bind", NULL };
 static const char *const names_accept[] = { "accept", "accept4", NULL };
-// Children, and what makes a child less than its parent.
+// Children, what makes a child less than its parent, and what is done before a door is shut.
 static const char *const names_start[] = {
 	"fork", "vfork", "wait4", "waitid", "waitpid", "kill", "listen", "setuid", "setgid",
 	"setreuid", "setregid", "setresuid", "setresgid", "setgroups", "setfsuid", "setfsgid",
-	"capset", "setrlimit", "chmod", "fchmodat", "chown", "fchownat", "symlink", "symlinkat",
-	"setsid", "sched_setaffinity", NULL
+	"capset", "setrlimit", "chmod", "fchmodat", "chown", "fchownat", "fchown", "fchown32",
+	"symlink", "symlinkat", "utimensat", "setsid", "sched_setaffinity", "socketpair",
+	"close_range", "dup", "dup2", "dup3", "umask", "getcwd", "statfs", "statfs64",
+	"select", "_newselect", "pselect6", "epoll_create", "recvmmsg", "sendmmsg", "mlock",
+	"munlock", "msync", NULL
 };
 // clang-format on
 
@@ -71,7 +76,9 @@ static const struct group groups[] = {
 	{ EVERYBODY, names_everybody },
 	{ OS_MAY_OPEN | OS_MAY_START, names_open },
 	{ OS_MAY_CREATE | OS_MAY_START, names_create },
-	{ OS_MAY_CONNECT | OS_MAY_START, names_connect },
+	{ OS_MAY_CREATE | OS_MAY_PUBLISH | OS_MAY_START, names_resize },
+	{ OS_MAY_PUBLISH | OS_MAY_START, names_publish },
+	{ OS_MAY_CONNECT | OS_MAY_CONNECT_LOCAL | OS_MAY_START, names_connect },
 	{ OS_MAY_ACCEPT | OS_MAY_LISTEN_LOCAL | OS_MAY_START, names_accept },
 	{ OS_MAY_START, names_start },
 };
@@ -81,8 +88,9 @@ static const struct group groups[] = {
 // through their start until they set their own, so it must let all of this through.
 static const char *const names_any_way_to_start[] = {
 	"execve", "execveat", "clone", "clone3", "socket", "mmap", "mmap2", "mprotect", "prctl",
-	"ioctl", "tgkill", "prlimit64", "seccomp", "landlock_create_ruleset", "landlock_add_rule",
-	"landlock_restrict_self", "arch_prctl", "set_tid_address", "personality", NULL
+	"ioctl", "fcntl", "fcntl64", "setsockopt", "tgkill", "prlimit64", "seccomp",
+	"landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self", "arch_prctl",
+	"set_tid_address", NULL
 };
 
 // No code of ours or of a library reaches for these: whoever does has taken the process over.
@@ -97,15 +105,35 @@ static const char *const names_hostile[] = {
 // clang-format on
 static const char *const names_exec[] = { "execve", "execveat", NULL };
 
-// A call allowed when (argument & mask) == value.
+// A call allowed when (argument & mask) == value, and the argument behind it is next, if there is
+// one.
 struct condition {
 	int right; // needs it; EVERYBODY
 	const char *name;
 	unsigned argument;
 	uint64_t mask, value;
+	uint64_t next; // + 1; 0: any
 };
 
 #define EXACTLY UINT64_MAX
+#define OPTION(level_, name_) \
+	{ \
+		EVERYBODY, "setsockopt", 1, EXACTLY, level_, name_ + 1 \
+	}
+
+#define FCNTL(right_, command_) \
+	{ right_, "fcntl", 1, EXACTLY, command_ }, \
+	{ \
+		right_, "fcntl64", 1, EXACTLY, command_ \
+	}
+
+// A thread of this process, and nothing that clone can do besides.
+enum {
+	THREAD_FLAGS = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD,
+	THREAD_MASK = THREAD_FLAGS | CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC |
+		      CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET | CLONE_PTRACE | CLONE_VFORK |
+		      CLONE_PARENT | CLONE_PIDFD,
+};
 
 static const struct condition conditions[] = {
 	{ EVERYBODY, "mmap", 2, PROT_EXEC, 0 },
@@ -121,11 +149,37 @@ static const struct condition conditions[] = {
 	{ EVERYBODY, "ioctl", 1, EXACTLY, FIONREAD },
 	{ EVERYBODY, "ioctl", 1, EXACTLY, FIOCLEX },
 	{ EVERYBODY, "ioctl", 1, EXACTLY, TCGETS },
+	// Not F_SETOWN and F_SETSIG, which make the kernel signal whom they name.
+	FCNTL(EVERYBODY, F_DUPFD_CLOEXEC),
+	FCNTL(EVERYBODY, F_GETFD),
+	FCNTL(EVERYBODY, F_SETFD),
+	FCNTL(EVERYBODY, F_GETFL),
+	FCNTL(EVERYBODY, F_SETFL),
+	FCNTL(EVERYBODY, F_GET_SEALS),
+	FCNTL(EVERYBODY, F_ADD_SEALS),
+	FCNTL(OS_MAY_OPEN, F_GETLK),
+	FCNTL(OS_MAY_OPEN, F_SETLK),
+	FCNTL(OS_MAY_OPEN, F_SETLKW),
+	// Not filters, not tunnels of protocols: what we and the resolver set on a connection.
+	OPTION(SOL_SOCKET, SO_REUSEADDR),
+	OPTION(SOL_SOCKET, SO_LINGER),
+	OPTION(SOL_SOCKET, SO_KEEPALIVE),
+	OPTION(SOL_SOCKET, SO_RCVBUF),
+	OPTION(SOL_SOCKET, SO_SNDBUF),
+	OPTION(SOL_TCP, TCP_NODELAY),
+	OPTION(SOL_TCP, TCP_MAXSEG),
+	OPTION(SOL_IP, IP_TOS),
+	OPTION(SOL_IP, IP_MTU_DISCOVER),
+	OPTION(SOL_IP, IP_BIND_ADDRESS_NO_PORT),
+	OPTION(SOL_IPV6, IPV6_V6ONLY),
+	OPTION(SOL_IPV6, IPV6_TCLASS),
+	OPTION(SOL_IPV6, IPV6_MTU),
+	OPTION(SOL_IPV6, IPV6_MTU_DISCOVER),
 	{ EVERYBODY, "prlimit64", 2, EXACTLY, 0 }, // asks, sets nothing
-	{ OS_MAY_THREAD, "clone", 0, CLONE_THREAD, CLONE_THREAD },
+	{ OS_MAY_THREAD, "clone", 0, THREAD_MASK, THREAD_FLAGS },
 	{ OS_MAY_CONNECT, "socket", 0, EXACTLY, AF_INET },
 	{ OS_MAY_CONNECT, "socket", 0, EXACTLY, AF_INET6 },
-	{ OS_MAY_CONNECT, "socket", 0, EXACTLY, AF_UNIX },
+	{ OS_MAY_CONNECT_LOCAL, "socket", 0, EXACTLY, AF_UNIX },
 };
 
 static int add(scmp_filter_ctx filter, uint32_t action, const char *const *names)
@@ -141,6 +195,21 @@ static int add(scmp_filter_ctx filter, uint32_t action, const char *const *names
 	return 0;
 }
 
+static bool is_granted(int rights, const struct condition *condition)
+{
+	return !condition->right || rights & condition->right;
+}
+
+static bool is_granted_in_part(int rights, const char *name)
+{
+	for (size_t i = 0; i < sizeof conditions / sizeof *conditions; i++) {
+		if (strcmp(conditions[i].name, name) == 0 && is_granted(rights, &conditions[i])) {
+			return true;
+		}
+	}
+	return false;
+}
+
 static int add_condition(scmp_filter_ctx filter, int rights, const struct condition *condition)
 {
 	int number = seccomp_syscall_resolve_name(condition->name);
@@ -148,15 +217,19 @@ static int add_condition(scmp_filter_ctx filter, int rights, const struct condit
 	if (number < 0 || rights & OS_MAY_START) {
 		return 0;
 	}
-	if (condition->right && !(rights & condition->right)) {
+	if (!is_granted(rights, condition)) {
 		// Of a name's several conditions the second finds this rule there already.
-		int status = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), number, 0);
+		int status = is_granted_in_part(rights, condition->name)
+				     ? 0
+				     : seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), number, 0);
 
 		return status == -EEXIST ? 0 : status;
 	}
-	return seccomp_rule_add(filter, SCMP_ACT_ALLOW, number, 1,
-				SCMP_CMP64(condition->argument, SCMP_CMP_MASKED_EQ, condition->mask,
-					   condition->value));
+	return seccomp_rule_add(
+		filter, SCMP_ACT_ALLOW, number, condition->next ? 2 : 1,
+		SCMP_CMP64(condition->argument, SCMP_CMP_MASKED_EQ, condition->mask,
+			   condition->value),
+		SCMP_CMP64(condition->argument + 1, SCMP_CMP_EQ, condition->next - 1));
 }
 
 static int fill(scmp_filter_ctx filter, int rights)

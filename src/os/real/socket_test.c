@@ -195,6 +195,30 @@ static void local_sockets_work_alike(void **state)
 	os_socket_close(server);
 }
 
+static void who_holds_a_port_is_found(void **state)
+{
+	struct os_address address;
+	struct os_socket_holder holder = { 0 };
+	int listener, second;
+
+	(void)state;
+	assert_int_equal(os_address_parse(VIEW("127.0.0.1"), 0, &address), OK);
+	assert_int_equal(
+		os_socket_listen(&address, (struct os_listen_options){ .backlog = 8 }, &listener),
+		OK);
+	assert_int_equal(os_socket_local_address(listener, &address), OK);
+	assert_int_equal(
+		os_socket_listen(&address, (struct os_listen_options){ .backlog = 8 }, &second),
+		ERROR_BUSY);
+	assert_int_equal(os_socket_find_holder(&address, &holder), OK);
+	assert_int_equal(holder.pid, getpid());
+	assert_true(view_starts(VIEW("os-socket_test"), view_from_text(holder.name)));
+	assert_int_equal(os_address_parse(VIEW("0.0.0.0"), address.port, &address), OK);
+	assert_int_equal(os_socket_find_holder(&address, &holder), OK);
+	os_socket_close(listener);
+	assert_int_equal(os_socket_find_holder(&address, &holder), ERROR_NOT_FOUND);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -205,6 +229,7 @@ int main(void)
 		cmocka_unit_test(connecting_to_nobody_is_refused),
 		cmocka_unit_test(listeners_may_share_a_port_and_a_source_be_chosen),
 		cmocka_unit_test(local_sockets_work_alike),
+		cmocka_unit_test(who_holds_a_port_is_found),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -334,10 +334,28 @@ enum error os_process_signal(pid_t pid, int number)
 	return ERROR_NOT_FOUND;
 }
 
+enum error os_process_cpu_us(pid_t pid, uint64_t *ret_us)
+{
+	(void)pid;
+	(void)ret_us;
+	return ERROR_NOT_FOUND;
+}
+
+void os_process_pause(uint64_t ms)
+{
+	(void)ms;
+}
+
 enum error os_process_reap(struct os_exit *ret_exit)
 {
 	(void)ret_exit;
 	return ERROR_AGAIN;
+}
+
+enum error os_process_notify(struct view state)
+{
+	(void)state;
+	return OK;
 }
 
 void os_process_name(const char *name)
@@ -356,9 +374,11 @@ enum error os_process_become(struct os_user user)
 	return OK;
 }
 
-enum error os_sandbox_enter(const struct os_sandbox *sandbox, struct buffer *warnings)
+enum error os_sandbox_enter(const struct os_sandbox *sandbox, struct buffer *level,
+			    struct buffer *warnings)
 {
 	(void)sandbox;
+	(void)level;
 	(void)warnings;
 	return OK;
 }
