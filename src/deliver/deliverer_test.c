@@ -174,6 +174,20 @@ static void a_bounce_is_never_bounced(void **state)
 	world_done(&world);
 }
 
+static void a29_one_report_tells_of_all_that_failed_together(void **state)
+{
+	struct world world;
+
+	(void)state;
+	world_open(&world, NULL);
+	world_submit(&world, "alice@example.org",
+		     "a@gone.example b@gone.example c@gone.example d@gone.example", MAIL);
+	world_until_empty(&world);
+	assert_int_equal(deliverer_counters(world.deliverer).failed, 4);
+	assert_int_equal(deliverer_counters(world.deliverer).bounces, 1);
+	world_done(&world);
+}
+
 static void domains_that_take_no_mail_fail_at_once(void **state)
 {
 	static const struct {
@@ -474,6 +488,7 @@ int main(void)
 		cmocka_unit_test(a_large_body_is_sent_as_it_was_stored),
 		cmocka_unit_test(each_recipient_has_its_own_outcome),
 		cmocka_unit_test(a_bounce_is_never_bounced),
+		cmocka_unit_test(a29_one_report_tells_of_all_that_failed_together),
 		cmocka_unit_test(domains_that_take_no_mail_fail_at_once),
 		cmocka_unit_test(a28_private_addresses_get_no_mail),
 		cmocka_unit_test(a_temporary_dns_failure_defers),
