@@ -91,6 +91,16 @@ def test_next_mx_when_the_first_is_closed_refuses_or_is_silent(server, names, si
 	wait_sent(server, sinks[1], send(server, "x@next.example"))
 
 
+def test_a38_mail_without_header_keeps_its_first_line(server, names, sinks):
+	names.mx("bare.example", "mx.bare.example", SINKS[0])
+	body = b"just words\r\nand more\r\n"
+	with server.smtp() as client:
+		client.sendmail(ALICE, ["x@bare.example", ALICE], body)
+	message = wait_sent(server, sinks[0], body)[0]
+	assert message.data.endswith(b"\r\n\r\n" + body)
+	wait_for(lambda: any(mail.endswith(b"\n\njust words\nand more\n") for mail in server.mails(ALICE)), "the copy in the mailbox")
+
+
 def test_implicit_mx(server, names, sinks):
 	names.host("implicit.example", SINKS[2])
 	wait_sent(server, sinks[2], send(server, "x@implicit.example"))

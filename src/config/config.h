@@ -94,6 +94,9 @@ struct config_outbound {
 	uint64_t connect_time_ms;
 	uint64_t reply_time_ms;
 	uint64_t data_time_ms;
+	uint64_t session_time_ms;
+	uint64_t transaction_time_ms;
+	uint64_t data_rate_bytes; // per second
 };
 
 struct config_limits {

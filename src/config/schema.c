@@ -230,6 +230,9 @@ static const struct schema_field site_fields[] = {
 	{ "messages_per_connection", SCHEMA_NUMBER,
 	  MEMBER(struct site_settings, messages_per_connection_max), .min = 1, .max = 100000,
 	  .fallback = "100", .help = "Messages sent over one connection." },
+	{ "connection_time", SCHEMA_DURATION, MEMBER(struct site_settings, connection_ms),
+	  .min = SECOND, .max = DAY, .fallback = "1h",
+	  .help = "After this a connection takes no further message." },
 	{ "idle_time", SCHEMA_DURATION, MEMBER(struct site_settings, idle_ms), .max = 5 * MINUTE,
 	  .fallback = "5s", .help = "How long a connection is kept for the next message." },
 };
@@ -261,6 +264,15 @@ static const struct schema_field outbound_fields[] = {
 	{ "data_time", SCHEMA_DURATION, MEMBER(struct config_outbound, data_time_ms),
 	  .min = SECOND, .max = HOUR, .fallback = "10m",
 	  .help = "To wait for the reply to a whole message." },
+	{ "session_time", SCHEMA_DURATION, MEMBER(struct config_outbound, session_time_ms),
+	  .min = SECOND, .max = DAY, .fallback = "15m",
+	  .help = "Until a session stands, over all hosts and ports that are tried for it." },
+	{ "transaction_time", SCHEMA_DURATION, MEMBER(struct config_outbound, transaction_time_ms),
+	  .min = SECOND, .max = DAY, .fallback = "30m",
+	  .help = "For one message in all, beside the time that its size takes at data_rate." },
+	{ "data_rate", SCHEMA_SIZE, MEMBER(struct config_outbound, data_rate_bytes), .min = 1,
+	  .max = MIB, .fallback = "4KiB",
+	  .help = "What a server must take of a message in a second, on average." },
 };
 
 static const struct schema_object outbound_object = { OBJECT(struct config_outbound,

@@ -24,6 +24,16 @@ static uint64_t now_of(const struct connection *connection)
 	return deliverer_now_ms(connection->lane->deliverer);
 }
 
+// So much of it as there is until the session must stand.
+static uint64_t time_left_ms(const struct connection *connection, uint64_t time_ms)
+{
+	uint64_t end_ms =
+		connection->began_ms + connection->generation->config->outbound.session_time_ms;
+	uint64_t now_ms = now_of(connection), left_ms = end_ms > now_ms ? end_ms - now_ms : 0;
+
+	return left_ms < time_ms ? left_ms : time_ms;
+}
+
 // ---- life
 
 static void close_socket(struct connection *connection)
@@ -50,6 +60,7 @@ void connection_end(struct connection *connection)
 	list_remove(&connection->link);
 	list_add_last(&lane->deliverer->gone, &connection->link);
 	site_closed(&lane->site);
+	connection_prove(connection);
 	lane->deliverer->counters.open--;
 	lane_kick(lane);
 }
@@ -65,7 +76,15 @@ void connection_bury(struct connection *connection)
 	free(connection);
 }
 
-bool connection_start(struct lane *lane)
+void connection_prove(struct connection *connection)
+{
+	if (connection->unproven) {
+		share_give_back(&connection->lane->deliverer->unproven, connection->group);
+		connection->unproven = false;
+	}
+}
+
+bool connection_start(struct lane *lane, unsigned group)
 {
 	struct connection *connection = calloc(1, sizeof *connection);
 
@@ -79,8 +98,15 @@ bool connection_start(struct lane *lane)
 	connection->relay = buffer_with_max(RELAY_MAX);
 	connection->host = buffer_with_max(RELAY_MAX);
 	connection->reason = buffer_with_max(REASON_MAX);
+	connection->began_ms = now_of(connection);
 	os_timer_init(&connection->timer, lane->deliverer->loop, on_timer, connection);
 	list_add_last(&lane->connections, &connection->link);
+	connection->ways_version = lane->ways_version;
+	connection->unproven = !site_is_proven(&lane->site, now_of(connection));
+	connection->group = group;
+	if (connection->unproven) {
+		share_take(&lane->deliverer->unproven, group);
+	}
 	site_opened(&lane->site);
 	lane->deliverer->counters.open++;
 	connection_try_next(connection);
@@ -89,46 +115,10 @@ bool connection_start(struct lane *lane)
 
 // ---- ways
 
-static bool was_tried(const struct connection *connection, unsigned way)
+static const struct config_source *source_of(const struct connection *connection)
 {
-	return connection->tried[way / 64] >> (way % 64) & 1;
-}
-
-// The first that did not fail lately, else the first of all.
-static struct way *choose_way(struct connection *connection)
-{
-	struct lane *lane = connection->lane;
-	uint64_t now_ms = now_of(connection);
-
-	for (int pass = 0; pass < 2; pass++) {
-		for (unsigned i = 0; i < lane->way_count; i++) {
-			struct way *way = &lane->ways[i];
-
-			if (!was_tried(connection, i) &&
-			    (pass == 1 || now_ms >= way->failed_until_ms)) {
-				connection->tried[i / 64] |= 1ull << (i % 64);
-				return way;
-			}
-		}
-	}
-	return NULL;
-}
-
-static const struct config_source *source_for(const struct connection *connection)
-{
-	const struct config_outbound *outbound = &connection->generation->config->outbound;
-
-	for (size_t i = 0; i < outbound->source.count; i++) {
-		for (size_t k = 0; k < outbound->sources.count; k++) {
-			const struct config_source *source = &outbound->sources.items[k];
-
-			if (view_equal(source->name, outbound->source.items[i]) &&
-			    source->address.family == connection->address.family) {
-				return source;
-			}
-		}
-	}
-	return NULL;
+	return origin_configured(&connection->generation->config->outbound,
+				 connection->address.family);
 }
 
 static enum smtp_client_tls tls_of(const struct connection *connection)
@@ -147,10 +137,11 @@ static enum smtp_client_tls tls_of(const struct connection *connection)
 static void set_up_machine(struct connection *connection)
 {
 	const struct config *config = connection->generation->config;
-	const struct config_source *source = source_for(connection);
+	const struct config_source *source = source_of(connection);
 	const struct smarthost *smarthost = connection->lane->smarthost;
 	struct smtp_client_settings *settings = &connection->settings;
-	uint32_t reply_ms = (uint32_t)config->outbound.reply_time_ms;
+	const struct config_outbound *outbound = &config->outbound;
+	uint32_t reply_ms = (uint32_t)outbound->reply_time_ms;
 
 	*settings = smtp_client_settings_default(source && source->hostname.len ? source->hostname
 										: config->hostname);
@@ -158,7 +149,10 @@ static void set_up_machine(struct connection *connection)
 	settings->output_bytes_max = OUTPUT_BYTES;
 	settings->times.banner_ms = settings->times.ehlo_ms = reply_ms;
 	settings->times.command_ms = settings->times.data_ms = reply_ms;
-	settings->times.body_end_ms = (uint32_t)config->outbound.data_time_ms;
+	settings->times.body_end_ms = (uint32_t)outbound->data_time_ms;
+	settings->times.session_ms = (uint32_t)time_left_ms(connection, outbound->session_time_ms);
+	settings->times.transaction_ms = (uint32_t)outbound->transaction_time_ms;
+	settings->times.rate_bytes_per_second_min = (uint32_t)outbound->data_rate_bytes;
 	if (smarthost) {
 		settings->username = smarthost->username;
 		settings->password = smarthost->password;
@@ -168,7 +162,7 @@ static void set_up_machine(struct connection *connection)
 
 static enum error begin_connect(struct connection *connection)
 {
-	const struct config_source *source = source_for(connection);
+	const struct config_source *source = source_of(connection);
 	struct os_address from = { 0 };
 	int socket;
 	enum error error;
@@ -189,8 +183,10 @@ static enum error begin_connect(struct connection *connection)
 	}
 	if (error == OK) {
 		connection->phase = CONNECTION_CONNECTING;
-		os_timer_set(&connection->timer,
-			     connection->generation->config->outbound.connect_time_ms);
+		os_timer_set(
+			&connection->timer,
+			time_left_ms(connection,
+				     connection->generation->config->outbound.connect_time_ms));
 	}
 	return error;
 }
@@ -214,9 +210,16 @@ static void connect_way(struct connection *connection)
 
 void connection_try_next(struct connection *connection)
 {
-	struct way *way =
-		connection->tries++ < CONNECTION_WAYS_TRIED_MAX ? choose_way(connection) : NULL;
+	bool may_try = connection->tries++ < CONNECTION_WAYS_TRIED_MAX &&
+		       time_left_ms(connection, UINT64_MAX);
+	struct lane *lane = connection->lane;
+	struct way *way;
 
+	if (connection->ways_version != lane->ways_version) { // others since, in another order
+		memset(connection->tried, 0, sizeof connection->tried);
+		connection->ways_version = lane->ways_version;
+	}
+	way = may_try ? lane_choose_way(lane, connection->tried) : NULL;
 	if (!way) {
 		connection_failed(connection);
 		return;
@@ -350,7 +353,7 @@ static void start_tls(struct connection *connection)
 		return;
 	}
 	connection->phase = CONNECTION_HANDSHAKING;
-	os_timer_set(&connection->timer, HANDSHAKE_MS);
+	os_timer_set(&connection->timer, time_left_ms(connection, HANDSHAKE_MS));
 	on_ready(connection, 0);
 }
 
@@ -575,6 +578,7 @@ static void on_timer(void *context)
 	struct connection *connection = context;
 
 	if (connection->phase != CONNECTION_TALKING) {
+		connection->lane->deliverer->counters.reply_timeouts++;
 		way_broke(connection, ERROR_TIMEOUT);
 		return;
 	}

@@ -94,19 +94,51 @@ void deliverer_wake(struct deliverer *deliverer)
 
 // ---- each turn of the loop
 
-// A lane that waited for its share may need it no more: then it is the next one's.
-static bool has_room(const struct deliverer *deliverer)
+bool deliverer_has_room(const struct deliverer *deliverer)
 {
 	return deliverer->counters.open < deliverer->generation->config->outbound.connections;
 }
 
-static void run_kicked(struct deliverer *deliverer)
+unsigned deliverer_unproven_max(const struct deliverer *deliverer)
 {
+	unsigned most = (unsigned)deliverer->generation->config->outbound.connections;
+
+	return most - most / 4;
+}
+
+bool deliverer_is_short(const struct deliverer *deliverer)
+{
+	return !deliverer_has_room(deliverer) &&
+	       (!list_empty(&deliverer->starved) || deliverer->unproven.waiting_count);
+}
+
+// Who waited for a connection and may have one; sites that are proven and others in turn.
+static struct lane *next_starved(struct deliverer *deliverer)
+{
+	struct lane *lane = NULL;
 	struct list *link;
 
-	while ((has_room(deliverer) && (link = list_take_first(&deliverer->starved))) ||
-	       (link = list_take_first(&deliverer->kicked))) {
-		lane_run(CONTAINER_OF(link, struct lane, kicked));
+	for (int i = 0; i < 2 && !lane && deliverer_has_room(deliverer); i++) {
+		deliverer->unproven_next = !deliverer->unproven_next;
+		link = deliverer->unproven_next
+			       ? share_next(&deliverer->unproven, deliverer_unproven_max(deliverer))
+			       : list_take_first(&deliverer->starved);
+		lane = link ? CONTAINER_OF(link, struct lane, kicked) : NULL;
+	}
+	if (lane) {
+		lane->in_share = false;
+	}
+	return lane;
+}
+
+// A lane that waited for its share may need it no more: then it is the next one's.
+static void run_kicked(struct deliverer *deliverer)
+{
+	struct lane *lane;
+	struct list *link;
+
+	while ((lane = next_starved(deliverer)) || (link = list_take_first(&deliverer->kicked))) {
+		lane_run(lane ? lane : CONTAINER_OF(link, struct lane, kicked));
 	}
 }
 
@@ -152,9 +184,8 @@ static enum error open_all(struct deliverer *deliverer, const struct deliverer_p
 enum error deliverer_new(const struct deliverer_parts *parts, struct deliverer **ret_deliverer)
 {
 	struct deliverer *deliverer = calloc(1, sizeof *deliverer);
-	struct list *lists[] = { &deliverer->entries,   &deliverer->asking, &deliverer->to_ask,
-				 &deliverer->all_lanes, &deliverer->kicked, &deliverer->starved,
-				 &deliverer->gone,      &deliverer->locals };
+	struct list *lists[] = { &deliverer->entries, &deliverer->all_lanes, &deliverer->kicked,
+				 &deliverer->starved, &deliverer->gone,      &deliverer->locals };
 	enum error error;
 
 	if (!deliverer) {
@@ -167,6 +198,8 @@ enum error deliverer_new(const struct deliverer_parts *parts, struct deliverer *
 	for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
 		list_init(lists[i]);
 	}
+	share_init(&deliverer->asking, os_random_hash_key());
+	share_init(&deliverer->unproven, os_random_hash_key());
 	deliverer->destinations = table_with_max(os_random_hash_key(), DELIVERER_DESTINATIONS_MAX);
 	deliverer->lanes = table_with_max(os_random_hash_key(), DELIVERER_LANES_MAX);
 	os_timer_init(&deliverer->follow_timer, parts->loop, follow, deliverer);
@@ -214,6 +247,7 @@ void deliverer_free(struct deliverer *deliverer)
 			      (struct view){ 0 });
 	}
 	free_lanes(deliverer);
+	origins_forget(&deliverer->origins);
 	spool_store_close(deliverer->store);
 	os_timer_stop(&deliverer->follow_timer);
 	os_timer_stop(&deliverer->behind_timer);

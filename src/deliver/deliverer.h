@@ -45,6 +45,11 @@ struct deliverer_counters {
 	uint64_t connections;                 // made
 	uint64_t open;                        // connections now
 	uint64_t in_hand;                     // attempts now
+	uint64_t reply_timeouts;              // a reply, a connection or a handshake was late
+	uint64_t deadlines;                   // a session's begin or a transaction took too long
+	uint64_t reply_limits;                // a reply was longer than one may be
+	uint64_t ipv6_nameless;               // connections begun from an address without name
+	uint64_t dns_waits, connection_waits; // for a share: of questions, of connections
 };
 struct deliverer_counters deliverer_counters(const struct deliverer *deliverer);
 

@@ -32,10 +32,13 @@ struct deliverer {
 	struct heap due;  // entries, by wall clock ms
 	uint64_t wall_ms; // when it was last looked at
 	struct table destinations, lanes;
-	size_t forget_position;     // of destinations
-	struct list asking, to_ask; // destinations
-	unsigned asking_count;
+	size_t forget_position; // of destinations
+	struct share asking;    // of questions to facts, among destinations by sender
+	struct origins origins;
+	// starved: proven lanes that wait for a connection; unproven: of the others, among them
 	struct list all_lanes, kicked, starved, gone, locals;
+	struct share unproven;
+	bool unproven_next; // whose turn it is to open one
 	struct lane *local;
 	struct os_timer follow_timer, behind_timer, queue_timer, stop_timer;
 	struct os_hook hook;
@@ -49,6 +52,10 @@ struct deliverer {
 };
 
 uint64_t deliverer_now_ms(const struct deliverer *deliverer); // monotonic
+bool deliverer_has_room(const struct deliverer *deliverer);   // for one more connection
+// Connections to sites that have not shown yet that they take mail: some are left for the others.
+unsigned deliverer_unproven_max(const struct deliverer *deliverer);
+bool deliverer_is_short(const struct deliverer *deliverer); // some wait, and there is no room
 // An attempt: not while its outcome could not be noted.
 bool deliverer_may_begin(const struct deliverer *deliverer);
 void deliverer_follow(struct deliverer *deliverer); // soon
@@ -77,6 +84,9 @@ void local_run(struct lane *lane);
 void outcome_trouble(struct recipient *recipient, const struct trouble *trouble);
 // The same, and settles: the entry may be gone after that.
 void outcome_defer(struct recipient *recipient, const struct trouble *trouble);
+// The same for all of a list, which is empty then. What one message has in it is settled at once,
+// so that its sender is told in one report.
+void outcome_defer_all(struct list *recipients, const struct trouble *trouble);
 // What an attempt has brought. reason is the last to be shown.
 void outcome_note(struct entry *entry, const struct attempt *attempts, uint32_t count,
 		  struct view relay);

@@ -28,6 +28,27 @@ static void local_mail_is_filed_with_its_trace_in_front(void **state)
 	world_done(&world);
 }
 
+static void a38_mail_without_header_keeps_its_body(void **state)
+{
+	struct buffer mail = buffer_with_max(65536);
+	struct world world;
+
+	(void)state;
+	world_open(&world, NULL);
+	world_submit(&world, "s@x.example", "alice@example.org b@y.example", "Note: no header\r\n");
+	world_submit(&world, "s@x.example", "bob@example.org", " folded\r\n");
+	world_submit(&world, "s@x.example", "b@y.example", "plain words\r\n");
+	world_until_empty(&world);
+	world_read_mailbox(&world, "example.org", "alice", &mail);
+	assert_true(buffer_has(&mail, "\nReceived: from here\nNote: no header\n")); // is a field
+	world_read_mailbox(&world, "example.org", "bob", &mail);
+	assert_true(buffer_has(&mail, "\nReceived: from here\n\n folded\n"));
+	assert_true(
+		buffer_has(&world.peer.bodies, "Received: from here\r\n\r\nplain words\r\n.\r\n"));
+	buffer_done(&mail);
+	world_done(&world);
+}
+
 static void a28_mail_that_was_in_this_mailbox_before_goes_back(void **state)
 {
 	struct buffer mail = buffer_with_max(65536);
@@ -89,9 +110,9 @@ static void a_large_body_is_sent_as_it_was_stored(void **state)
 	world_open(&world, NULL);
 	world_submit_large(&world, "b@y.example", LINES);
 	world_until_empty(&world);
-	// Each line has its dot doubled.
+	// Each line has its dot doubled; it has no header, so that an empty line stands before it.
 	assert_int_equal(world.peer.bodies.len,
-			 LINES * (LINE + 1) + sizeof "Received: from here\r\n" - 1 + 3);
+			 LINES * (LINE + 1) + sizeof "Received: from here\r\n\r\n" - 1 + 3);
 	world_submit_large(&world, "alice@example.org", LINES);
 	world_until_empty(&world);
 	assert_int_equal(deliverer_counters(world.deliverer).delivered, 2);
@@ -150,6 +171,20 @@ static void a_bounce_is_never_bounced(void **state)
 	world_until_empty(&world);
 	assert_int_equal(deliverer_counters(world.deliverer).failed, 2);
 	assert_int_equal(deliverer_counters(world.deliverer).bounces, 0);
+	world_done(&world);
+}
+
+static void a29_one_report_tells_of_all_that_failed_together(void **state)
+{
+	struct world world;
+
+	(void)state;
+	world_open(&world, NULL);
+	world_submit(&world, "alice@example.org",
+		     "a@gone.example b@gone.example c@gone.example d@gone.example", MAIL);
+	world_until_empty(&world);
+	assert_int_equal(deliverer_counters(world.deliverer).failed, 4);
+	assert_int_equal(deliverer_counters(world.deliverer).bounces, 1);
 	world_done(&world);
 }
 
@@ -446,12 +481,14 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(local_mail_is_filed_with_its_trace_in_front),
+		cmocka_unit_test(a38_mail_without_header_keeps_its_body),
 		cmocka_unit_test(a28_mail_that_was_in_this_mailbox_before_goes_back),
 		cmocka_unit_test(mail_goes_to_the_mx_host_in_one_transaction_per_site),
 		cmocka_unit_test(a_connection_carries_many_messages),
 		cmocka_unit_test(a_large_body_is_sent_as_it_was_stored),
 		cmocka_unit_test(each_recipient_has_its_own_outcome),
 		cmocka_unit_test(a_bounce_is_never_bounced),
+		cmocka_unit_test(a29_one_report_tells_of_all_that_failed_together),
 		cmocka_unit_test(domains_that_take_no_mail_fail_at_once),
 		cmocka_unit_test(a28_private_addresses_get_no_mail),
 		cmocka_unit_test(a_temporary_dns_failure_defers),

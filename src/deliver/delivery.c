@@ -313,13 +313,6 @@ void delivery_tell_all(struct delivery *delivery, const struct trouble *trouble)
 	}
 }
 
-void delivery_again(struct delivery *delivery, uint32_t index)
-{
-	if (index < delivery->count) {
-		delivery->attempts[index].again = true;
-	}
-}
-
 // They are not in hand while they wait again: a crash then says nothing against their message.
 static void note_waiting(struct delivery *delivery)
 {

@@ -20,8 +20,7 @@ enum delivery_state { DELIVERY_OPENING, DELIVERY_READY, DELIVERY_BROKEN };
 struct attempt {
 	struct recipient *recipient;
 	enum spool_status status; // SPOOL_PENDING: try again
-	bool told;
-	bool again; // at once, on another connection: nothing was tried
+	bool told;                // else it waits again at the end, as if nothing had been tried
 	enum retry_class class;
 	char dsn[16];
 	struct view reason; // the arena's
@@ -64,7 +63,6 @@ bool delivery_next_chunk(struct delivery *delivery, struct view *ret_chunk);
 void delivery_tell(struct delivery *delivery, uint32_t index, enum spool_status status,
 		   enum retry_class class, const char *dsn, struct view reason);
 void delivery_tell_all(struct delivery *delivery, const struct trouble *trouble);
-void delivery_again(struct delivery *delivery, uint32_t index);
 // Notes the outcomes, logs them, and frees it. Recipients that were told nothing go back into the
 // lane.
 void delivery_done(struct delivery *delivery, struct view relay);

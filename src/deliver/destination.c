@@ -18,8 +18,10 @@ enum {
 	KEY_MAX = 8192,
 };
 
+#define FORGED "the DNS answer is forged (DNSSEC)"
+
 struct destination {
-	struct list link; // in deliverer->to_ask or ->asking, or in none
+	struct list link; // while it waits to ask, in its group of deliverer->asking
 	struct deliverer *deliverer;
 	struct deliver_generation *generation;
 	const struct smarthost *smarthost; // NULL: by MX
@@ -27,7 +29,8 @@ struct destination {
 	struct list waiting; // recipients
 	struct lane *lane;   // found earlier, until:
 	uint64_t expires_ms;
-	bool asking;
+	unsigned group; // of deliverer->asking, while it waits or asks
+	bool waits, asking;
 	struct view domain; // or the smarthost's host
 	size_t key_len;
 	char key[];
@@ -51,8 +54,11 @@ static void destination_free(struct destination *destination)
 			   view_of(destination->key, destination->key_len));
 	leave(destination->lane);
 	facts_request_cancel(&destination->request);
-	deliverer->asking_count -= destination->asking;
-	list_remove(&destination->link);
+	if (destination->waits) {
+		share_leave(&deliverer->asking, destination->group, &destination->link);
+	} else if (destination->asking) {
+		share_give_back(&deliverer->asking, destination->group);
+	}
 	deliver_generation_unref(destination->generation);
 	free(destination);
 }
@@ -81,6 +87,11 @@ static struct destination *destination_new(struct deliverer *deliverer, struct v
 	return destination;
 }
 
+static bool is_idle(const struct destination *destination)
+{
+	return !destination->asking && !destination->waits && list_empty(&destination->waiting);
+}
+
 // Idle ones make room.
 static void forget_idle(struct deliverer *deliverer)
 {
@@ -90,7 +101,7 @@ static void forget_idle(struct deliverer *deliverer)
 
 	while (count < sizeof idle / sizeof *idle &&
 	       (each = table_next(&deliverer->destinations, &position))) {
-		if (!each->asking && list_empty(&each->waiting)) {
+		if (is_idle(each)) {
 			idle[count++] = each;
 		}
 	}
@@ -115,8 +126,7 @@ static void forget_old(struct deliverer *deliverer)
 			deliverer->forget_position = 0;
 			break;
 		}
-		if (!each->asking && list_empty(&each->waiting) &&
-		    now_ms >= each->expires_ms + KEEP_MAX_MS &&
+		if (is_idle(each) && now_ms >= each->expires_ms + KEEP_MAX_MS &&
 		    !(each->lane && site_next_ms(&each->lane->site, now_ms))) {
 			old[count++] = each;
 		}
@@ -124,6 +134,13 @@ static void forget_old(struct deliverer *deliverer)
 	while (count) {
 		destination_free(old[--count]);
 	}
+}
+
+// Once for all that it has there.
+static bool is_last_of_entry(const struct recipient *recipient, const struct list *rest)
+{
+	return list_empty(rest) ||
+	       CONTAINER_OF(rest->next, const struct recipient, link)->entry != recipient->entry;
 }
 
 void destination_forget_all(struct deliverer *deliverer)
@@ -137,7 +154,7 @@ void destination_forget_all(struct deliverer *deliverer)
 				CONTAINER_OF(each->waiting.next, struct recipient, link);
 
 			recipient_withdraw(recipient);
-			if (!deliverer->closing) {
+			if (!deliverer->closing && is_last_of_entry(recipient, &each->waiting)) {
 				queue_schedule(recipient->entry);
 			}
 		}
@@ -165,80 +182,7 @@ static void send_waiting(struct destination *destination)
 	}
 }
 
-// Settling may end a message, so each is taken out first.
-static void trouble_waiting(struct destination *destination, const struct trouble *trouble)
-{
-	struct list *link;
-
-	while ((link = list_take_first(&destination->waiting))) {
-		outcome_defer(CONTAINER_OF(link, struct recipient, link), trouble);
-	}
-}
-
 // ---- the answer
-
-static const struct facts_host *host_named(const struct facts_answer *answer, struct view name)
-{
-	for (unsigned i = 0; i < answer->host_count; i++) {
-		if (view_equal(answer->hosts[i].name, name)) {
-			return &answer->hosts[i];
-		}
-	}
-	return NULL;
-}
-
-static void add_way(struct lane *lane, const struct facts_address *address, uint16_t port,
-		    struct view host)
-{
-	struct os_address way = facts_address_with_port(address, port);
-
-	lane_add_way(lane, &way, host);
-}
-
-struct tally {
-	unsigned refused, ours, temporary; // addresses, addresses, hosts
-};
-
-// IPv4 first: IPv6 is for hosts that have nothing else, for we do not know our own name there.
-static void add_host(struct lane *lane, const struct facts_host *host, uint16_t port,
-		     struct tally *tally)
-{
-	bool allow = lane->generation->config->outbound.allow_private_addresses;
-	struct view name = arena_copy(&lane->arena, host->name);
-
-	tally->temporary += host->result == FACTS_TEMPORARY || host->result == FACTS_BOGUS;
-	for (unsigned family = 4; family <= 6; family += 2) {
-		for (unsigned i = 0; i < host->address_count; i++) {
-			const struct facts_address *address = &host->addresses[i];
-			struct ip_address ip = ip_address_of(address->family, address->bytes);
-
-			if (address->family != family) {
-				continue;
-			}
-			switch (mx_address_decide(&ip, NULL, 0, allow)) {
-			case MX_ADDRESS_USABLE: add_way(lane, address, port, name); break;
-			case MX_ADDRESS_OURS: tally->ours++; break;
-			case MX_ADDRESS_PRIVATE:
-			case MX_ADDRESS_NONSENSE: tally->refused++; break;
-			}
-		}
-	}
-}
-
-static void add_smarthost(struct lane *lane, const struct facts_answer *answer)
-{
-	struct port_list ports =
-		lane->smarthost->ports.count ? lane->smarthost->ports : port_list_default();
-
-	for (unsigned i = 0; i < ports.count; i++) {
-		for (unsigned h = 0; h < answer->host_count; h++) {
-			for (unsigned a = 0; a < answer->hosts[h].address_count; a++) {
-				add_way(lane, &answer->hosts[h].addresses[a], ports.ports[i],
-					lane->smarthost->host);
-			}
-		}
-	}
-}
 
 static int compare_views(const void *a, const void *b)
 {
@@ -248,16 +192,23 @@ static int compare_views(const void *a, const void *b)
 static void add_lane_key(struct buffer *key, const struct destination *destination,
 			 const struct mx_hosts *hosts)
 {
-	const struct config *config = destination->generation->config;
-	struct buffer names = buffer_with_max(KEY_MAX);
-	struct site_connection_key parts = { .port = (uint16_t)config->outbound.port,
+	const struct config_outbound *outbound = &destination->generation->config->outbound;
+	struct buffer names = buffer_with_max(KEY_MAX), sources = buffer_with_max(KEY_MAX);
+	struct site_connection_key parts = { .port = (uint16_t)outbound->port,
 					     .tls = ROUTE_TLS_OPPORTUNISTIC };
+
+	for (size_t i = 0; i < outbound->source.count; i++) {
+		buffer_add(&sources, outbound->source.items[i]);
+		buffer_add_byte(&sources, ' ');
+	}
+	parts.source_name = buffer_view(&sources);
 
 	if (destination->smarthost) {
 		parts.server = destination->smarthost->host;
 		parts.port = 0; // all of its list
 		parts.tls = (uint8_t)destination->smarthost->tls;
 		parts.login = destination->smarthost->username;
+		parts.password_file = destination->smarthost->password_file;
 		buffer_add(key, view_of(&destination->smarthost->ports,
 					sizeof destination->smarthost->ports));
 	} else {
@@ -273,6 +224,7 @@ static void add_lane_key(struct buffer *key, const struct destination *destinati
 	}
 	site_connection_key_add(key, &parts);
 	buffer_done(&names);
+	buffer_done(&sources);
 }
 
 static struct mx_hosts decide_hosts(const struct destination *destination,
@@ -295,31 +247,19 @@ static struct mx_hosts decide_hosts(const struct destination *destination,
 }
 
 // The ways of a lane are those of the latest answer.
-static void set_ways(struct destination *destination, struct lane *lane,
+static void set_ways(const struct destination *destination, struct lane *lane,
 		     const struct facts_answer *answer, const struct mx_hosts *hosts,
-		     struct tally *tally)
+		     struct way_tally *tally)
 {
-	uint16_t port = (uint16_t)destination->generation->config->outbound.port;
+	struct way_list ways;
+	enum error error =
+		lane->smarthost
+			? way_list_of_smarthost(&ways, answer, lane->smarthost)
+			: way_list_of_hosts(&ways, answer, hosts, destination->deliverer,
+					    &destination->generation->config->outbound, tally);
 
-	unsigned capacity = 0;
-
-	for (unsigned i = 0; i < answer->host_count; i++) {
-		capacity += answer->hosts[i].address_count;
-	}
-	if (lane_clear_ways(lane, lane->smarthost ? capacity * PORT_LIST_MAX : capacity) != OK) {
-		tally->temporary++;
-		return;
-	}
-	if (lane->smarthost) {
-		add_smarthost(lane, answer);
-	}
-	for (size_t i = 0; !lane->smarthost && i < hosts->count; i++) {
-		const struct facts_host *host = host_named(answer, hosts->hosts[i]);
-
-		if (host) {
-			add_host(lane, host, port, tally);
-		}
-	}
+	tally->temporary += error != OK;
+	lane_set_ways(lane, ways);
 }
 
 static struct trouble trouble_of(const struct facts_answer *answer)
@@ -344,11 +284,11 @@ static struct trouble trouble_of(const struct facts_answer *answer)
 	return (struct trouble){ .class = RETRY_DNS,
 				 .status = "4.4.3",
 				 .reason = answer->result == FACTS_BOGUS
-						   ? VIEW("the DNS answer is forged (DNSSEC)")
+						   ? VIEW(FORGED)
 						   : VIEW("no answer from the DNS") };
 }
 
-static struct trouble trouble_without_ways(const struct tally *tally)
+static struct trouble trouble_without_ways(const struct way_tally *tally)
 {
 	struct trouble trouble = { .permanent = true,
 				   .status = "5.4.4",
@@ -357,7 +297,9 @@ static struct trouble trouble_without_ways(const struct tally *tally)
 	if (tally->temporary) {
 		trouble = (struct trouble){ .class = RETRY_DNS,
 					    .status = "4.4.3",
-					    .reason = VIEW("no addresses from the DNS") };
+					    .reason = tally->bogus
+							      ? VIEW(FORGED)
+							      : VIEW("no addresses from the DNS") };
 	} else if (tally->ours) {
 		memcpy(trouble.status, "5.4.6", 6);
 		trouble.reason = VIEW("the mail server is this one: a loop");
@@ -373,7 +315,7 @@ static bool find_lane(struct destination *destination, const struct facts_answer
 	struct deliverer *deliverer = destination->deliverer;
 	struct mx_hosts hosts = { .outcome = MX_HOSTS };
 	struct buffer key = buffer_with_max(KEY_MAX * 2);
-	struct tally tally = { 0 };
+	struct way_tally tally = { 0 };
 	struct lane *lane = NULL;
 	enum error error;
 
@@ -403,7 +345,7 @@ static bool find_lane(struct destination *destination, const struct facts_answer
 		return false;
 	}
 	set_ways(destination, lane, answer, &hosts, &tally);
-	if (lane->way_count == 0) {
+	if (lane->ways.count == 0) {
 		*trouble = trouble_without_ways(&tally);
 		lane_free_if_unused(lane);
 		return false;
@@ -430,7 +372,7 @@ static void take_answer(struct destination *destination, const struct facts_answ
 		destination->expires_ms = deliverer_now_ms(destination->deliverer) + keep_ms;
 		send_waiting(destination);
 	} else {
-		trouble_waiting(destination, &trouble);
+		outcome_defer_all(&destination->waiting, &trouble);
 	}
 	leave(lane);
 }
@@ -441,8 +383,7 @@ static void on_answer(void *context, const struct facts_answer *answer)
 	struct deliverer *deliverer = destination->deliverer;
 
 	destination->asking = false;
-	deliverer->asking_count--;
-	list_remove(&destination->link);
+	share_give_back(&deliverer->asking, destination->group);
 	take_answer(destination, answer);
 	ask_next(deliverer);
 }
@@ -498,22 +439,35 @@ static void ask(struct destination *destination)
 		memcpy(trouble.status, error == ERROR_INVALID ? "5.1.2" : "4.4.3", 6);
 		trouble.reason = error == ERROR_INVALID ? VIEW("no such domain can exist")
 							: VIEW("the DNS cannot be asked now");
-		trouble_waiting(destination, &trouble);
+		outcome_defer_all(&destination->waiting, &trouble);
 		return;
 	}
 	destination->asking = true;
-	deliverer->asking_count++;
-	list_add_last(&deliverer->asking, &destination->link);
+	share_take(&deliverer->asking, destination->group);
 }
 
 static void ask_next(struct deliverer *deliverer)
 {
 	struct list *link;
 
-	while (deliverer->asking_count < DELIVERER_ASKING_MAX &&
-	       (link = list_take_first(&deliverer->to_ask))) {
-		ask(CONTAINER_OF(link, struct destination, link));
+	while ((link = share_next(&deliverer->asking, DELIVERER_ASKING_MAX))) {
+		struct destination *destination = CONTAINER_OF(link, struct destination, link);
+
+		destination->waits = false;
+		ask(destination);
 	}
+}
+
+static void ask_in_turn(struct destination *destination, unsigned group)
+{
+	struct deliverer *deliverer = destination->deliverer;
+
+	deliverer->counters.dns_waits +=
+		!share_admits(&deliverer->asking, group, DELIVERER_ASKING_MAX);
+	destination->waits = true;
+	destination->group = group;
+	share_wait(&deliverer->asking, group, &destination->link);
+	ask_next(deliverer);
 }
 
 static bool lane_is_good(const struct destination *destination)
@@ -528,6 +482,7 @@ void destination_send(struct deliverer *deliverer, struct recipient *recipient,
 	const struct smarthost *smarthost = route ? &route->smarthost : NULL;
 	struct buffer key = buffer_with_max(KEY_MAX);
 	struct destination *destination;
+	unsigned group;
 	size_t offset;
 
 	buffer_printf(&key, smarthost ? "route %zu " : "mx ",
@@ -549,13 +504,15 @@ void destination_send(struct deliverer *deliverer, struct recipient *recipient,
 							      .reason = VIEW("out of memory") });
 		return;
 	}
+	group = share_group_of(&deliverer->asking, entry_sender(recipient->entry));
 	recipient->place = RECIPIENT_RESOLVING;
 	list_add_last(&destination->waiting, &recipient->link);
 	if (lane_is_good(destination)) {
 		send_waiting(destination);
-	} else if (!destination->asking && list_empty(&destination->link) &&
-		   !answer_literal(destination)) {
-		list_add_last(&deliverer->to_ask, &destination->link);
-		ask_next(deliverer);
+	} else if (destination->waits) {
+		destination->group = share_move(&deliverer->asking, destination->group, group,
+						&destination->link);
+	} else if (!destination->asking && !answer_literal(destination)) {
+		ask_in_turn(destination, group);
 	}
 }

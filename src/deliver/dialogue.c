@@ -54,13 +54,18 @@ static void hand_over(struct connection *connection)
 			 deliverer_now_ms(connection->lane->deliverer));
 }
 
+static bool is_spent(const struct connection *connection)
+{
+	uint64_t now_ms = deliverer_now_ms(connection->lane->deliverer);
+
+	return !site_may_reuse(&connection->generation->config->outbound.site, connection->messages,
+			       now_ms - connection->began_ms);
+}
+
 static bool may_take(const struct connection *connection)
 {
-	const struct site_settings *settings = &connection->generation->config->outbound.site;
-
 	return !connection->opening && !connection->lane->retired &&
-	       !connection->lane->deliverer->stopping &&
-	       connection->messages < settings->messages_per_connection_max &&
+	       !connection->lane->deliverer->stopping && !is_spent(connection) &&
 	       smtp_client_can_send(&connection->client);
 }
 
@@ -82,10 +87,8 @@ static void fill(struct connection *connection)
 	}
 	connection->idle = connection->ready && !connection->opening && !connection->in_machine &&
 			   connection->client.state == SMTP_CLIENT_STATE_READY;
-	if (connection->idle &&
-	    (lane->retired || lane->deliverer->stopping || !list_empty(&lane->deliverer->starved) ||
-	     connection->messages >=
-		     connection->generation->config->outbound.site.messages_per_connection_max)) {
+	if (connection->idle && (lane->retired || lane->deliverer->stopping ||
+				 deliverer_is_short(lane->deliverer) || is_spent(connection))) {
 		connection_quit(connection);
 	}
 }
@@ -158,8 +161,8 @@ static void take_outcome(struct connection *connection, const struct smtp_client
 	char dsn[16];
 
 	if (is_worth_again(connection, outcome) || is_one_too_many(event)) {
-		delivery_again(delivery, index);
-		return;
+		buffer_done(&reason);
+		return; // untold
 	}
 	add_status(dsn, sizeof dsn, outcome->status);
 	add_reason(&reason, outcome);
@@ -182,6 +185,7 @@ static void finish(struct connection *connection, struct delivery *delivery)
 	connection->in_machine--;
 	connection->completed++;
 	if (any_delivered(delivery)) {
+		connection_prove(connection);
 		lane_learn(connection->lane, SITE_DELIVERED);
 	}
 	delivery_done(delivery, buffer_view(&connection->relay));
@@ -197,6 +201,7 @@ static enum retry_class class_of_failure(enum smtp_client_failure failure)
 	case SMTP_CLIENT_INJECTION: return RETRY_TLS;
 	case SMTP_CLIENT_LOGIN_REFUSED: return RETRY_LOGIN;
 	case SMTP_CLIENT_TIMEOUT:
+	case SMTP_CLIENT_TOO_SLOW:
 	case SMTP_CLIENT_LOST: return RETRY_CONNECT;
 	default: return RETRY_SERVER;
 	}
@@ -255,11 +260,20 @@ static void fell(struct connection *connection, const struct smtp_client_event *
 	}
 }
 
+static void count_failure(struct deliverer *deliverer, enum smtp_client_failure failure)
+{
+	deliverer->counters.reply_timeouts += failure == SMTP_CLIENT_TIMEOUT;
+	deliverer->counters.deadlines += failure == SMTP_CLIENT_TOO_SLOW;
+	deliverer->counters.reply_limits += failure == SMTP_CLIENT_REPLY_LIMIT;
+}
+
 bool connection_event(struct connection *connection, const struct smtp_client_event *event)
 {
 	switch (event->kind) {
 	case SMTP_CLIENT_EVENT_READY:
 		connection->ready = true;
+		lane_way_worked(connection->lane, &connection->address);
+		connection->began_ms = deliverer_now_ms(connection->lane->deliverer);
 		connection->lane->deliverer->counters.connections++;
 		fill(connection);
 		return true;
@@ -270,6 +284,7 @@ bool connection_event(struct connection *connection, const struct smtp_client_ev
 		fill(connection);
 		return true;
 	case SMTP_CLIENT_EVENT_FAILED:
+		count_failure(connection->lane->deliverer, event->failure);
 		if (connection->ready) {
 			fell(connection, event);
 			return true;

@@ -78,6 +78,11 @@ struct view entry_login(const struct entry *entry)
 	return view_of(texts_of(entry) + entry->reverse_path_len, entry->login_len);
 }
 
+struct view entry_sender(const struct entry *entry)
+{
+	return entry->login_len ? entry_login(entry) : entry_reverse_path(entry);
+}
+
 struct view recipient_address(const struct recipient *recipient)
 {
 	return view_of(texts_of(recipient->entry) + recipient->address_offset,

@@ -61,6 +61,8 @@ void entry_free(struct entry *entry);
 
 struct view entry_reverse_path(const struct entry *entry);
 struct view entry_login(const struct entry *entry);
+// Mail of one login, or else of one reverse-path, is one sender's.
+struct view entry_sender(const struct entry *entry);
 struct view recipient_address(const struct recipient *recipient);
 static inline uint32_t recipient_index(const struct recipient *recipient)
 {

@@ -6,7 +6,7 @@
 #include "deliver/deliverer_private.h"
 #include "os/random.h"
 
-enum { LANE_ARENA_MAX = 256 * 1024, LANE_LOOK_AGAIN_MS = 1000 };
+enum { LANE_LOOK_AGAIN_MS = 1000 };
 
 static void on_timer(void *context);
 
@@ -30,7 +30,6 @@ static enum error lane_new(struct deliverer *deliverer, enum lane_kind kind, str
 	lane->smarthost = smarthost;
 	lane->key = view_of(texts, key.len);
 	lane->name = view_of(texts + key.len, name.len);
-	lane->arena = arena_with_max(LANE_ARENA_MAX);
 	lane->sender_table = table_with_max(os_random_hash_key(), LANE_SENDERS_MAX);
 	error = table_add(&deliverer->lanes, lane->key, lane);
 	if (error != OK) {
@@ -63,12 +62,17 @@ enum error lane_get(struct deliverer *deliverer, enum lane_kind kind, struct vie
 // What waits is idle again.
 static void empty(struct lane *lane)
 {
+	struct entry *last = NULL; // scheduled once for all of its own
 	struct recipient *recipient;
 
 	while ((recipient = lane_take(lane))) {
-		if (!lane->deliverer->closing) {
-			queue_schedule(recipient->entry);
+		if (last && last != recipient->entry) {
+			queue_schedule(last);
 		}
+		last = lane->deliverer->closing ? NULL : recipient->entry;
+	}
+	if (last) {
+		queue_schedule(last);
 	}
 }
 
@@ -79,13 +83,13 @@ void lane_free(struct lane *lane)
 	}
 	empty(lane);
 	os_timer_stop(&lane->timer);
-	list_remove(&lane->kicked);
+	lane_unqueue(lane);
 	list_remove(&lane->link);
 	if (!lane->retired) {
 		(void)table_remove(&lane->deliverer->lanes, lane->key);
 	}
 	table_done(&lane->sender_table);
-	arena_done(&lane->arena);
+	arena_done(&lane->ways.arena);
 	deliver_generation_unref(lane->generation);
 	free(lane);
 }
@@ -119,46 +123,66 @@ void lane_retire(struct lane *lane)
 
 // ---- ways
 
-enum error lane_clear_ways(struct lane *lane, unsigned capacity)
+void lane_set_ways(struct lane *lane, struct way_list list)
 {
-	lane->ways = NULL;
-	lane->way_count = lane->way_capacity = 0;
-	arena_done(&lane->arena);
-	if (capacity > LANE_WAYS_MAX) {
-		capacity = LANE_WAYS_MAX;
+	for (unsigned i = 0; i < list.count; i++) {
+		const struct way *old = way_list_find(&lane->ways, &list.items[i].address);
+
+		if (old) {
+			list.items[i].failures = old->failures;
+			list.items[i].paused_until_ms = old->paused_until_ms;
+		}
 	}
-	lane->ways = arena_alloc_array(&lane->arena, capacity, sizeof *lane->ways);
-	if (!lane->ways) {
-		return ERROR_NO_MEMORY;
-	}
-	lane->way_capacity = capacity;
-	return OK;
+	arena_done(&lane->ways.arena);
+	lane->ways = list;
+	lane->ways_version++;
 }
 
-void lane_add_way(struct lane *lane, const struct os_address *address, struct view host)
+struct way *lane_choose_way(struct lane *lane, uint64_t tried[WAY_LIST_MAX / 64])
 {
-	if (lane->way_count < lane->way_capacity) {
-		lane->ways[lane->way_count++] = (struct way){ .address = *address, .host = host };
+	uint64_t now_ms = deliverer_now_ms(lane->deliverer);
+	struct way_facts facts[WAY_LIST_MAX];
+	struct way *ways = lane->ways.items;
+	int chosen;
+
+	for (unsigned i = 0; i < lane->ways.count; i++) {
+		facts[i] = (struct way_facts){
+			.tried = tried[i / 64] >> (i % 64) & 1,
+			.paused = now_ms < ways[i].paused_until_ms,
+			.nameless = ways[i].needs_name &&
+				    !(ways[i].origin && origin_has_name(ways[i].origin)),
+		};
 	}
+	chosen = way_choose(facts, lane->ways.count);
+	if (chosen == WAY_NONE) {
+		return NULL;
+	}
+	tried[chosen / 64] |= 1ull << (chosen % 64);
+	lane->deliverer->counters.ipv6_nameless += facts[chosen].nameless;
+	return &ways[chosen];
 }
 
 void lane_way_failed(struct lane *lane, const struct os_address *address)
 {
-	for (unsigned i = 0; i < lane->way_count; i++) {
-		if (os_address_equal(&lane->ways[i].address, address)) {
-			lane->ways[i].failed_until_ms =
-				deliverer_now_ms(lane->deliverer) + LANE_WAY_PAUSE_MS;
-		}
+	struct way *way = way_list_find(&lane->ways, address);
+
+	if (way) {
+		way->paused_until_ms =
+			deliverer_now_ms(lane->deliverer) + way_pause_ms(++way->failures);
+	}
+}
+
+void lane_way_worked(struct lane *lane, const struct os_address *address)
+{
+	struct way *way = way_list_find(&lane->ways, address);
+
+	if (way) {
+		way->failures = 0;
+		way->paused_until_ms = 0;
 	}
 }
 
 // ---- who waits
-
-// Mail of one login, or else of one reverse-path, is one sender's.
-static struct view sender_of(const struct entry *entry)
-{
-	return entry->login_len ? entry_login(entry) : entry_reverse_path(entry);
-}
 
 static struct sender_queue *sender_queue_new(struct lane *lane, struct view key)
 {
@@ -183,7 +207,8 @@ static struct sender_queue *sender_queue_new(struct lane *lane, struct view key)
 
 enum error lane_add(struct lane *lane, struct recipient *recipient)
 {
-	struct view key = sender_of(recipient->entry);
+	struct view key = entry_sender(recipient->entry);
+	struct share *share = &lane->deliverer->unproven;
 	struct sender_queue *queue = table_get(&lane->sender_table, key);
 
 	if (!queue) {
@@ -196,6 +221,10 @@ enum error lane_add(struct lane *lane, struct recipient *recipient)
 	recipient->queue = queue;
 	list_add_last(&queue->recipients, &recipient->link);
 	lane->waiting++;
+	if (lane->in_share) {
+		lane->group =
+			share_move(share, lane->group, share_group_of(share, key), &lane->kicked);
+	}
 	lane_kick(lane);
 	return OK;
 }
@@ -240,19 +269,30 @@ void lane_kick(struct lane *lane)
 	}
 }
 
+void lane_unqueue(struct lane *lane)
+{
+	if (lane->in_share) {
+		share_leave(&lane->deliverer->unproven, lane->group, &lane->kicked);
+		lane->in_share = false;
+	} else {
+		list_remove(&lane->kicked);
+	}
+}
+
 static void drain(struct lane *lane)
 {
 	struct recipient *recipient;
+	struct list turn;
 
-	for (unsigned i = 0; i < LANE_DRAIN_TURN; i++) {
-		recipient = lane_take(lane);
-		if (!recipient) {
-			lane->draining = false;
-			return;
-		}
-		outcome_defer(recipient, &lane->trouble);
+	list_init(&turn);
+	for (unsigned i = 0; i < LANE_DRAIN_TURN && (recipient = lane_take(lane)); i++) {
+		list_add_last(&turn, &recipient->link);
 	}
-	os_timer_set(&lane->timer, 0);
+	lane->draining = lane->waiting != 0;
+	outcome_defer_all(&turn, &lane->trouble);
+	if (lane->draining) {
+		os_timer_set(&lane->timer, 0);
+	}
 }
 
 void lane_failed(struct lane *lane, const struct trouble *trouble, enum site_event event)
@@ -289,6 +329,10 @@ void lane_learn(struct lane *lane, enum site_event event)
 	site_learn(&lane->site, &lane->generation->config->outbound.site, event,
 		   deliverer_now_ms(lane->deliverer),
 		   event == SITE_DELIVERED ? 0 : os_random_u64());
+	if (lane->in_share && event == SITE_DELIVERED) { // it need not wait there any more
+		lane_unqueue(lane);
+		lane_kick(lane);
+	}
 }
 
 static void feed_idle(struct lane *lane)
@@ -319,6 +363,41 @@ static unsigned count_beginning(const struct lane *lane)
 	return count;
 }
 
+// The share that a connection of this lane counts in while it has brought nothing.
+static unsigned group_of(const struct lane *lane)
+{
+	const struct sender_queue *queue =
+		CONTAINER_OF(lane->senders.next, struct sender_queue, link);
+
+	return share_group_of(&lane->deliverer->unproven, view_of(queue->key, queue->key_len));
+}
+
+// False: not now; it is looked at again when it may have one.
+static bool may_open(struct lane *lane)
+{
+	struct deliverer *deliverer = lane->deliverer;
+	bool has_room = deliverer_has_room(deliverer);
+	unsigned group = group_of(lane);
+
+	if (site_is_proven(&lane->site, deliverer_now_ms(deliverer))) {
+		if (!has_room) {
+			lane_unqueue(lane);
+			list_add_last(&deliverer->starved, &lane->kicked);
+		}
+		return has_room;
+	}
+	if (has_room &&
+	    share_admits(&deliverer->unproven, group, deliverer_unproven_max(deliverer))) {
+		return true;
+	}
+	deliverer->counters.connection_waits++;
+	lane_unqueue(lane);
+	lane->in_share = true;
+	lane->group = group;
+	share_wait(&deliverer->unproven, group, &lane->kicked);
+	return false;
+}
+
 static void open_more(struct lane *lane)
 {
 	struct deliverer *deliverer = lane->deliverer;
@@ -327,12 +406,10 @@ static void open_more(struct lane *lane)
 	uint64_t next_ms = site_next_ms(&lane->site, now_ms);
 
 	while (room && lane->waiting > beginning) {
-		if (deliverer->counters.open >= lane->generation->config->outbound.connections) {
-			list_remove(&lane->kicked);
-			list_add_last(&deliverer->starved, &lane->kicked);
+		if (!may_open(lane)) {
 			return;
 		}
-		if (!connection_start(lane)) {
+		if (!connection_start(lane, group_of(lane))) {
 			os_timer_set(&lane->timer, LANE_LOOK_AGAIN_MS);
 			return;
 		}

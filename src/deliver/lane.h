@@ -6,15 +6,14 @@
 #include "base/table.h"
 #include "deliver/entry.h"
 #include "deliver/generation.h"
-#include "os/socket.h"
+#include "deliver/way_list.h"
+#include "policy/share.h"
 #include "policy/site.h"
 
 struct delivery;
 
 enum {
-	LANE_WAYS_MAX = 128,
 	LANE_SENDERS_MAX = 10 * 1000 * 1000,
-	LANE_WAY_PAUSE_MS = 60000, // a way that failed is tried last for so long
 	LANE_LOCAL_JOBS_MAX = 16,
 	LANE_DRAIN_TURN = 1000, // recipients deferred in one turn
 };
@@ -29,13 +28,6 @@ struct sender_queue {
 	char key[];
 };
 
-// One address and port to try.
-struct way {
-	struct os_address address;
-	struct view host; // the generation's or the lane's own
-	uint64_t failed_until_ms;
-};
-
 // Why a lane or a recipient could not go on.
 struct trouble {
 	enum retry_class class;
@@ -47,7 +39,9 @@ struct trouble {
 
 struct lane {
 	struct list link;   // in deliverer->lanes
-	struct list kicked; // in deliverer->kicked or ->starved
+	struct list kicked; // in deliverer->kicked, ->starved or ->unproven
+	bool in_share;      // it is in ->unproven, in this group:
+	unsigned group;
 	struct deliverer *deliverer;
 	struct deliver_generation *generation;
 	enum lane_kind kind;
@@ -59,9 +53,8 @@ struct lane {
 	uint64_t waiting;        // recipients
 	struct list connections; // struct connection
 	unsigned local_jobs;
-	struct arena arena; // of the ways' host names
-	struct way *ways;   // the arena's
-	unsigned way_count, way_capacity;
+	struct way_list ways;
+	unsigned ways_version; // counts their lists
 	unsigned users;        // destinations that lead here
 	struct os_timer timer; // end of a back-off, or more to drain
 	bool retired;          // of an earlier configuration
@@ -78,16 +71,19 @@ void lane_free(struct lane *lane);   // with what waits in it taken out, and its
 void lane_retire(struct lane *lane); // its recipients are to be routed anew
 void lane_free_if_unused(struct lane *lane);
 
-// Makes room for so many new ways in place of the old ones.
-enum error lane_clear_ways(struct lane *lane, unsigned capacity) must_check;
-void lane_add_way(struct lane *lane, const struct os_address *address, struct view host);
+// In place of those it had, of which it keeps what was learnt. Takes the list.
+void lane_set_ways(struct lane *lane, struct way_list list);
+// By policy/way.h, and marks it in tried, a bit for each; NULL: there is none any more.
+struct way *lane_choose_way(struct lane *lane, uint64_t tried[WAY_LIST_MAX / 64]);
 void lane_way_failed(struct lane *lane, const struct os_address *address);
+void lane_way_worked(struct lane *lane, const struct os_address *address);
 
 enum error lane_add(struct lane *lane, struct recipient *recipient) must_check;
 void lane_forget(struct recipient *recipient);  // it waits no more
 struct recipient *lane_take(struct lane *lane); // whose turn it is; NULL: none waits
 
-void lane_kick(struct lane *lane); // to be looked at before the loop sleeps
+void lane_kick(struct lane *lane);    // to be looked at before the loop sleeps
+void lane_unqueue(struct lane *lane); // out of the list where it waits to be looked at
 void lane_run(struct lane *lane);
 // A connection could not be made at all, on any way.
 void lane_failed(struct lane *lane, const struct trouble *trouble, enum site_event event);

@@ -216,6 +216,30 @@ void outcome_defer(struct recipient *recipient, const struct trouble *trouble)
 	outcome_settle(entry);
 }
 
+void outcome_defer_all(struct list *recipients, const struct trouble *trouble)
+{
+	struct list all, *link;
+
+	list_init(&all);
+	while ((link = list_take_first(recipients))) {
+		CONTAINER_OF(link, struct recipient, link)->entry->in_hand++;
+		list_add_last(&all, link);
+	}
+	for (link = all.next; link != &all; link = link->next) {
+		outcome_trouble(CONTAINER_OF(link, struct recipient, link), trouble);
+	}
+	while ((link = list_take_first(&all))) {
+		struct entry *entry = CONTAINER_OF(link, struct recipient, link)->entry;
+		bool is_last = list_empty(&all) ||
+			       CONTAINER_OF(all.next, struct recipient, link)->entry != entry;
+
+		entry->in_hand--;
+		if (is_last) {
+			outcome_settle(entry);
+		}
+	}
+}
+
 bool outcome_remove(struct entry *entry)
 {
 	uint32_t recipient_count = entry->message->recipient_count, count = 0;

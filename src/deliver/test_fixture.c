@@ -21,9 +21,10 @@ static struct deliver_generation *generation_of(struct world *world, const char 
 	buffer_printf(&text,
 		      "hostname: mail.example.org\n"
 		      "domains: { example.org: { deliver: maildir } }\n"
-		      "outbound: { allow_private_addresses: %s, port: %u, connections: %u }\n",
+		      "outbound: { allow_private_addresses: %s, port: %u, connections: %u%s }\n",
 		      world->closed_network ? "false" : "true", world->peer.address.port,
-		      world->connections ? world->connections : CONNECTIONS);
+		      world->connections ? world->connections : CONNECTIONS,
+		      world->outbound ? world->outbound : "");
 	buffer_add_text(&text, more ? more : "");
 	test_config_encode(buffer_text(&text), CONFIG_DELIVER, &bytes);
 	assert_int_equal(
@@ -35,13 +36,53 @@ static struct deliver_generation *generation_of(struct world *world, const char 
 
 // ---- the DNS
 
-static void on_question(void *context, struct os_message *message)
+static void send_answer(struct world *world, const struct os_message *question,
+			const struct facts_answer *answer)
 {
-	struct world *world = context;
+	struct buffer out = buffer_with_max(FACTS_ANSWER_SIZE_MAX);
+
+	facts_answer_encode(&out, answer);
+	assert_int_equal(os_channel_send(world->facts_end, question->type, question->id,
+					 buffer_view(&out), NULL, 0),
+			 OK);
+	buffer_done(&out);
+}
+
+static void answer_name(struct world *world, const struct os_message *question)
+{
+	struct facts_host host = { .name = VIEW("mail.example.org"), .result = FACTS_FOUND };
+	struct facts_answer answer = { .kind = FACTS_PEER_NAME,
+				       .result = FACTS_FOUND,
+				       .ttl_s = 300,
+				       .confirmed = world->is_named,
+				       .host_count = 1,
+				       .hosts = &host };
+
+	world->names_asked++;
+	send_answer(world, question, &answer);
+}
+
+static void answer_ipv6(struct world *world, const struct os_message *question, unsigned hosts)
+{
+	static const struct facts_address six = { 6, { 0x26, 6, 0x47, [15] = 1 } };
+	static const struct facts_address four = { 4, { 127, 0, 0, 1 } };
+	const struct facts_host list[] = {
+		{ VIEW("mx1.six.example"), 10, FACTS_FOUND, false, 1, &six },
+		{ VIEW("mx2.six.example"), 20, FACTS_FOUND, false, 1, &four },
+	};
+	struct facts_answer answer = { .kind = FACTS_MAIL_ROUTE,
+				       .result = FACTS_FOUND,
+				       .ttl_s = 300,
+				       .host_count = hosts,
+				       .hosts = list };
+
+	send_answer(world, question, &answer);
+}
+
+static void answer_route(struct world *world, const struct os_message *message, struct view domain)
+{
 	static const struct facts_address loopback = { 4, { 127, 0, 0, 1 } };
-	struct facts_question question;
-	uint32_t deadline_ms;
-	struct buffer name = buffer_with_max(512), out = buffer_with_max(FACTS_ANSWER_SIZE_MAX);
+	struct buffer name = buffer_with_max(512);
 	struct facts_host host = {
 		.preference = 10, .result = FACTS_FOUND, .address_count = 1, .addresses = &loopback
 	};
@@ -51,33 +92,46 @@ static void on_question(void *context, struct os_message *message)
 				       .host_count = 1,
 				       .hosts = &host };
 
-	assert_int_equal(
-		facts_question_decode(message->type, message->payload, &question, &deadline_ms),
-		OK);
-	if (view_equal(question.name, VIEW("self.example"))) {
+	if (view_equal(domain, VIEW("self.example"))) {
 		buffer_add_text(&name, "mail.example.org");
-	} else if (question.kind == FACTS_MAIL_ROUTE) {
-		buffer_printf(&name, "mx.%.*s", VIEW_ARG(question.name));
+	} else if (answer.kind == FACTS_MAIL_ROUTE) {
+		buffer_printf(&name, "mx.%.*s", VIEW_ARG(domain));
 	} else {
-		buffer_add(&name, question.name);
+		buffer_add(&name, domain);
 	}
 	host.name = buffer_view(&name);
-	if (view_equal(question.name, VIEW("null.example"))) {
+	if (view_equal(domain, VIEW("null.example"))) {
 		answer.null_mx = true;
 		answer.host_count = 0;
-	} else if (view_equal(question.name, VIEW("gone.example"))) {
+	} else if (view_equal(domain, VIEW("gone.example"))) {
 		answer.result = FACTS_NO_DOMAIN;
 		answer.host_count = 0;
-	} else if (view_equal(question.name, VIEW("slow.example"))) {
+	} else if (view_equal(domain, VIEW("slow.example"))) {
 		answer.result = FACTS_TEMPORARY;
 		answer.host_count = 0;
 	}
-	facts_answer_encode(&out, &answer);
-	assert_int_equal(os_channel_send(world->facts_end, message->type, message->id,
-					 buffer_view(&out), NULL, 0),
-			 OK);
+	send_answer(world, message, &answer);
 	buffer_done(&name);
-	buffer_done(&out);
+}
+
+static void on_question(void *context, struct os_message *message)
+{
+	struct world *world = context;
+	struct facts_question question;
+	uint32_t deadline_ms;
+
+	assert_int_equal(
+		facts_question_decode(message->type, message->payload, &question, &deadline_ms),
+		OK);
+	if (question.kind == FACTS_PEER_NAME) {
+		answer_name(world, message);
+	} else if (view_equal(question.name, VIEW("six.example"))) {
+		answer_ipv6(world, message, 1);
+	} else if (view_equal(question.name, VIEW("dual.example"))) {
+		answer_ipv6(world, message, 2);
+	} else if (!view_starts(question.name, VIEW("silent"))) {
+		answer_route(world, message, question.name);
+	}
 }
 
 static void on_facts_closed(void *context, enum error reason)

@@ -3,7 +3,8 @@
 //
 // The directory is that of config/test_material.h. The DNS: every domain has the
 // MX mx.DOMAIN at 127.0.0.1, but for null.example (null MX), gone.example (no such domain),
-// slow.example (no answer) and self.example (its MX is us).
+// slow.example (no answer), self.example (its MX is us), silent*.example (the DNS says nothing),
+// six.example (a public IPv6 address only) and dual.example (the same, and then 127.0.0.1).
 #pragma once
 
 #include "base/check.h"
@@ -26,7 +27,7 @@ struct peer_session {
 
 struct peer_rule {
 	const char *start; // of a command; "." is the end of the body, "" the greeting
-	const char *reply; // NULL: the connection is closed
+	const char *reply; // NULL: the connection is closed; "": silence
 };
 
 // An SMTP server: each command gets the reply of the first rule that fits, else it is accepted.
@@ -66,6 +67,9 @@ struct world {
 	bool stopped;
 	unsigned connections; // in all, from the next start on; 0: as usual
 	bool closed_network;  // private addresses are not allowed from the next start on
+	const char *outbound; // more of it, from a comma on, from the next start on; or NULL
+	bool is_named;        // our addresses have a name that leads back to them
+	unsigned names_asked;
 };
 
 void world_open(struct world *world, const char *config); // more lines, or NULL

@@ -56,6 +56,9 @@ static bool answer(struct peer_session *session, struct view command)
 		session_end(session);
 		return false;
 	}
+	if (reply[0] == '\0') {
+		return true; // silence
+	}
 	session->in_body = view_starts(command, VIEW("DATA")) && reply[0] == '3';
 	return say(session, reply);
 }

@@ -31,7 +31,7 @@ struct facts {
 	struct resolver_query probe;
 	struct os_timer retry;
 	struct asker askers[FACTS_CHANNELS_MAX];
-	unsigned job_count;
+	struct facts_counters counters;
 };
 
 static void asker_drop(struct asker *asker)
@@ -40,7 +40,7 @@ static void asker_drop(struct asker *asker)
 
 	while ((link = list_take_first(&asker->jobs))) {
 		job_cancel(job_of_link(link));
-		asker->facts->job_count--;
+		asker->facts->counters.in_hand--;
 	}
 	os_channel_free(asker->channel);
 	asker->channel = NULL;
@@ -65,8 +65,15 @@ static void answer_send(struct asker *asker, uint32_t id, const struct facts_ans
 static void on_job_done(void *context, uint32_t id, const struct facts_answer *answer)
 {
 	struct asker *asker = context;
+	struct facts_counters *counters = &asker->facts->counters;
 
-	asker->facts->job_count--;
+	counters->in_hand--;
+	counters->questions++;
+	counters->secure += answer->secure && answer->result != FACTS_BOGUS;
+	counters->bogus += answer->result == FACTS_BOGUS;
+	for (unsigned i = 0; i < answer->host_count; i++) {
+		counters->bogus += answer->hosts[i].result == FACTS_BOGUS;
+	}
 	answer_send(asker, id, answer);
 }
 
@@ -77,13 +84,14 @@ static void question_take(struct asker *asker, uint32_t id, const struct facts_q
 	struct facts_answer failed = { .kind = question->kind, .result = FACTS_TEMPORARY };
 	struct job *job;
 
-	if (facts->job_count == FACTS_JOBS_MAX ||
+	facts->counters.over_limit += facts->counters.in_hand == FACTS_JOBS_MAX;
+	if (facts->counters.in_hand == FACTS_JOBS_MAX ||
 	    job_new(facts->loop, &asker->jobs, id, question, deadline_ms, on_job_done, asker,
 		    &job) != OK) {
 		answer_send(asker, id, &failed);
 		return;
 	}
-	facts->job_count++;
+	facts->counters.in_hand++;
 	if (facts->settled) {
 		job_start(job, facts->resolver);
 	}
@@ -195,7 +203,7 @@ static void on_retry(void *context)
 {
 	struct facts *facts = context;
 
-	if (facts->settled && facts->job_count > 0) {
+	if (facts->settled && facts->counters.in_hand > 0) {
 		os_timer_set(&facts->retry, RETRY_MS);
 		return;
 	}
@@ -266,9 +274,9 @@ enum error facts_new(struct os_loop *loop, const struct facts_options *options,
 	return OK;
 }
 
-unsigned facts_in_hand(const struct facts *facts)
+struct facts_counters facts_counters(const struct facts *facts)
 {
-	return facts->job_count;
+	return facts->counters;
 }
 
 void facts_free(struct facts *facts)

@@ -40,4 +40,11 @@ void facts_free(struct facts *facts); // drops what is in hand; accepts NULL
 // ERROR_LIMIT: number is not below FACTS_CHANNELS_MAX.
 enum error facts_channel_add(struct facts *facts, unsigned number, int fd) must_check;
 
-unsigned facts_in_hand(const struct facts *facts); // questions
+struct facts_counters {
+	unsigned in_hand;    // questions
+	uint64_t questions;  // answered
+	uint64_t secure;     // of these, proven by DNSSEC
+	uint64_t bogus;      // and proven to be forged
+	uint64_t over_limit; // refused, since too many were in hand
+};
+struct facts_counters facts_counters(const struct facts *facts);

@@ -88,15 +88,20 @@ static void on_command(void *context, uint32_t id, struct view payload)
 {
 	struct facts_process *own = context;
 	struct buffer status = buffer_with_max(STATUS_BYTES_MAX);
+	struct facts_counters counters = facts_counters(own->facts);
 
 	(void)payload;
 	buffer_printf(&status,
-		      "{\"dns_mode\":\"%s\",\"dnssec\":%s,\"dns_proven\":%s,\"questions\":%u}",
+		      "{\"dns_mode\":\"%s\",\"dnssec\":%s,\"dns_proven\":%s,\"questions\":%u,"
+		      "\"answers\":%llu,\"answers_secure\":%llu,\"answers_bogus\":%llu,"
+		      "\"over_limit\":%llu}",
 		      !own->way.settled  ? "unsettled"
 		      : own->way.forward ? "forward"
 					 : "recursive",
 		      own->way.validate ? "true" : "false", own->way.proven ? "true" : "false",
-		      facts_in_hand(own->facts));
+		      counters.in_hand, (unsigned long long)counters.questions,
+		      (unsigned long long)counters.secure, (unsigned long long)counters.bogus,
+		      (unsigned long long)counters.over_limit);
 	process_answer(&own->process, id, buffer_view(&status), EX_OK, (struct view){ 0 });
 	buffer_done(&status);
 }

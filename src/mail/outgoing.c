@@ -2,10 +2,12 @@
 
 #include <string.h>
 
-// Where the next stored byte stands, when fields are taken out. Only PLACE_NAME holds bytes back.
+// Where the next stored byte stands, when fields are put in front or taken out. Only PLACE_NAME and
+// PLACE_CR hold bytes back.
 enum place {
-	PLACE_BODY,      // nothing is taken out any more
+	PLACE_BODY,      // nothing is taken out or put in any more
 	PLACE_NAME,      // a field's name, gathered from the line's first byte
+	PLACE_CR,        // after a CR that began a line
 	PLACE_KEEP,      // the rest of a line of a field that stays
 	PLACE_DROP,      // the rest of a line of a field that goes
 	PLACE_KEPT_LINE, // the first byte of a line after one that stayed
@@ -91,6 +93,16 @@ static void release_name(struct outgoing *o, enum place place, struct buffer *ou
 	o->place = place;
 }
 
+// What is neither a field nor the empty line before a body comes next. Behind our fields it would
+// be read as one, or as the fold of one; behind a field of its own it stands as it was received.
+static void begin_bare_body(struct outgoing *o, struct buffer *out)
+{
+	if (o->edits.front.len && !o->field_kept) {
+		add_line_end(o, out);
+	}
+	release_name(o, PLACE_BODY, out);
+}
+
 static bool is_blank(char c)
 {
 	return c == ' ' || c == '\t';
@@ -113,14 +125,28 @@ static void feed_name(struct outgoing *o, char c, struct buffer *out)
 			o->place = PLACE_DROP;
 			return;
 		}
+		o->field_kept = true;
 		release_name(o, PLACE_KEEP, out);
+	} else if (c == '\r' && o->name_len == 0) {
+		o->place = PLACE_CR;
+		return;
 	} else if (c == ':' || o->name_len == HEADER_NAME_MAX || !continues_name(o, c)) {
-		release_name(o, PLACE_BODY, out);
+		begin_bare_body(o, out);
 	} else {
 		o->name[o->name_len++] = c;
 		return;
 	}
 	frame(o, view_of(&c, 1), out);
+}
+
+static void end_cr(struct outgoing *o, bool line_feed_follows, struct buffer *out)
+{
+	if (line_feed_follows) {
+		o->place = PLACE_BODY;
+	} else {
+		begin_bare_body(o, out);
+	}
+	frame(o, VIEW("\r"), out);
 }
 
 // Takes from the front of the bytes what one place covers; returns how many.
@@ -150,6 +176,7 @@ static size_t feed_header(struct outgoing *o, struct view bytes, struct buffer *
 			o->place = PLACE_NAME;
 		}
 		return 0;
+	case PLACE_CR: end_cr(o, c == '\n', out); return 0;
 	default: feed_name(o, c, out); return 1;
 	}
 }
@@ -163,7 +190,7 @@ void outgoing_start(struct outgoing *o, enum outgoing_form form, const struct ou
 		.line_start = true,
 	};
 	frame(o, edits->front, out);
-	o->place = edits->removal_count ? PLACE_NAME : PLACE_BODY;
+	o->place = edits->removal_count || edits->front.len ? PLACE_NAME : PLACE_BODY;
 }
 
 void outgoing_feed(struct outgoing *o, struct view chunk, struct buffer *out)
@@ -176,7 +203,11 @@ void outgoing_feed(struct outgoing *o, struct view chunk, struct buffer *out)
 
 void outgoing_finish(struct outgoing *o, struct buffer *out)
 {
-	release_name(o, PLACE_BODY, out);
+	if (o->place == PLACE_CR) {
+		end_cr(o, false, out);
+	} else if (o->name_len) {
+		begin_bare_body(o, out);
+	}
 	if (o->after_cr) {
 		o->after_cr = false;
 		add_run(o, VIEW(" "), out);

@@ -4,7 +4,10 @@
 // stores, becomes a blank, so that nothing leaves that another server could take for a line end
 // (attack A2).
 //
-// The header that fields are taken out of ends by the rule of header.h. Pure; one owner, one
+// The header that fields are taken out of ends by the rule of header.h. A message that has no field
+// to stand between ours and its body gets an empty line there, where it does not begin with one:
+// else its first line would be read as a field, or as the fold of our last. There is no signature
+// that this could touch, for that would be a field. Pure; one owner, one
 // thread.
 #pragma once
 
@@ -36,6 +39,7 @@ struct outgoing {
 	size_t name_len;
 	bool after_cr;   // a CR is held back until its LF is seen
 	bool line_start; // of the output
+	bool field_kept; // one of the message's own is in the output
 };
 
 // Begins a message and appends its front fields to out.

@@ -1,5 +1,6 @@
 #include "mail/outgoing.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -86,6 +87,72 @@ static void fields_are_added_in_front(void **state)
 	assert_output(OUTGOING_SMTP, &edits, VIEW("A: b\r\n\r\n.\r\n"),
 		      "Received: x\r\n\ty\r\nA: b\r\n\r\n..\r\n.\r\n");
 	assert_output(OUTGOING_MAILDIR, &edits, VIEW("A: b\r\n"), "Received: x\n\ty\nA: b\n");
+}
+
+static void a38_a_body_without_header_is_not_read_as_one(void **state)
+{
+	static const struct view name = { "Bcc", 3 };
+	const struct outgoing_edits edits = { VIEW("X: y\r\n"), &name, 1 };
+	static const struct {
+		struct view message;
+		const char *sent; // behind our field
+	} cases[] = {
+		{ { "", 0 }, "" },
+		{ { "\r\n", 2 }, "\r\n" },
+		{ { "\r\nbody\r\n", 8 }, "\r\nbody\r\n" },
+		{ { "no colon here\r\n", 15 }, "\r\nno colon here\r\n" },
+		{ { " folded\r\n", 9 }, "\r\n folded\r\n" },
+		{ { "\tA: b\r\n", 7 }, "\r\n\tA: b\r\n" },
+		{ { ": x\r\n", 5 }, "\r\n: x\r\n" },
+		{ { "odd name: x\r\n", 13 }, "\r\nodd name: x\r\n" },
+		{ { "\r \r\n", 4 }, "\r\n  \r\n" },
+		{ { "\n x\r\n", 5 }, "\r\n  x\r\n" },
+		{ { "\r", 1 }, "\r\n \r\n" },
+		{ { "word", 4 }, "\r\nword\r\n" },
+		{ { "Bcc: a\r\nno colon\r\n", 18 }, "\r\nno colon\r\n" },
+		{ { "Bcc: a\r\n\r\nbody\r\n", 16 }, "\r\nbody\r\n" },
+		// Behind a field of its own it stays as it was received, and as it was signed.
+		{ { "A: b\r\nno colon\r\n", 16 }, "A: b\r\nno colon\r\n" },
+		{ { "A: b\r\nBcc: c\r\nno colon\r\n", 24 }, "A: b\r\nno colon\r\n" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(cases); i++) {
+		char expected[64];
+
+		(void)snprintf(expected, sizeof expected, "X: y\r\n%s", cases[i].sent);
+		assert_output(OUTGOING_STORED, &edits, cases[i].message, expected);
+	}
+	assert_output(OUTGOING_SMTP, &edits, VIEW(".\r\n"), "X: y\r\n\r\n..\r\n.\r\n");
+	assert_output(OUTGOING_MAILDIR, &edits, VIEW("a"), "X: y\n\na\n");
+}
+
+// Whoever reads what leaves finds our field, the message's own, and its body.
+static void a38_the_header_walk_finds_the_same_body_behind_our_fields(void **state)
+{
+	static const char alphabet[] = "B: \t\r\nb.";
+	const struct outgoing_edits edits = { .front = VIEW("X: y\r\n") };
+	char message[7];
+
+	(void)state;
+	for (unsigned n = 0; n < 8 * 8 * 8 * 8 * 8 * 8 * 8; n += 3) {
+		struct view text = view_of(message, sizeof message);
+		struct buffer stored, out;
+		struct header_facts before, after;
+
+		for (unsigned i = 0, digits = n; i < sizeof message; i++, digits /= 8) {
+			message[i] = alphabet[digits % 8];
+		}
+		stored = transform(OUTGOING_STORED, &no_edits, text, 100); // no bare line ends
+		out = transform(OUTGOING_STORED, &edits, buffer_view(&stored), 3);
+		before = header_facts_of(buffer_view(&stored));
+		after = header_facts_of(buffer_view(&out));
+		assert_int_equal(after.field_count, before.field_count + 1);
+		assert_true(view_equal(view_from(buffer_view(&out), after.body_offset),
+				       view_from(buffer_view(&stored), before.body_offset)));
+		buffer_done(&stored);
+		buffer_done(&out);
+	}
 }
 
 static void fields_are_removed_from_the_header_only(void **state)
@@ -180,6 +247,8 @@ int main(void)
 		cmocka_unit_test(last_line_is_ended),
 		cmocka_unit_test(a2_bare_line_ends_never_leave),
 		cmocka_unit_test(fields_are_added_in_front),
+		cmocka_unit_test(a38_a_body_without_header_is_not_read_as_one),
+		cmocka_unit_test(a38_the_header_walk_finds_the_same_body_behind_our_fields),
 		cmocka_unit_test(fields_are_removed_from_the_header_only),
 		cmocka_unit_test(removal_agrees_with_the_header_walk),
 		cmocka_unit_test(a22_a_body_of_line_ends_costs_its_length),

@@ -207,6 +207,18 @@ static void accepting_with_nobody_waiting_is_again(void **state)
 	os_socket_close(listener);
 }
 
+static void source_address_is_what_a_connection_would_come_from(void **state)
+{
+	struct os_address peer = loopback(), source;
+
+	(void)state;
+	peer.port = 25;
+	assert_int_equal(os_socket_source_address(&peer, &source), OK);
+	assert_int_equal(source.family, 4);
+	assert_int_equal(source.port, 0);
+	assert_memory_equal(source.ip4, "\x7f\0\0\1", 4);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -215,6 +227,7 @@ int main(void)
 		CONTRACT_TEST(nobody_listening_is_refused),
 		CONTRACT_TEST(address_in_use_is_busy),
 		CONTRACT_TEST(accepting_with_nobody_waiting_is_again),
+		CONTRACT_TEST(source_address_is_what_a_connection_would_come_from),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

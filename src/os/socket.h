@@ -49,6 +49,10 @@ enum error os_socket_connect(const struct os_address *address, const struct os_a
 			     int *ret_socket) must_check;
 enum error os_socket_connect_result(int socket) must_check;
 enum error os_socket_local_address(int socket, struct os_address *ret_address) must_check;
+// What a connection to the peer would come from where no source is given; no packet is sent. An
+// error: nowhere from.
+enum error os_socket_source_address(const struct os_address *peer,
+				    struct os_address *ret_address) must_check;
 enum error os_socket_peer_address(int socket, struct os_address *ret_address) must_check;
 
 // At most size bytes. ERROR_AGAIN: not now. ERROR_CLOSED: the peer has sent its end.

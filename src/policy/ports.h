@@ -1,4 +1,4 @@
-// The ports of a smarthost: tried in the order given, that which worked last first. Pure.
+// The ports of a smarthost, tried in the order given (policy/way.h). Pure.
 #pragma once
 
 #include <stdbool.h>
@@ -14,9 +14,6 @@ struct port_list {
 
 // 587, 465, 2525, 25.
 struct port_list port_list_default(void);
-// The order to try now; worked: the port that worked last, 0 for none. One that is no longer in the
-// list counts for nothing.
-struct port_list port_list_order(struct port_list configured, uint16_t worked);
 // TLS from the first byte.
 static inline bool port_is_implicit_tls(uint16_t port)
 {

@@ -25,8 +25,3 @@ struct route_choice route_decide(const struct route *routes, size_t count,
 	}
 	return (struct route_choice){ .kind = ROUTE_MX };
 }
-
-bool route_may_login(const struct smarthost *smarthost, bool tls_verified)
-{
-	return smarthost->username.len && tls_verified;
-}

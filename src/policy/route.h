@@ -50,7 +50,3 @@ struct route_choice {
 
 struct route_choice route_decide(const struct route *routes, size_t count,
 				 const struct route_facts *facts);
-
-// A login goes out over TLS whose certificate was verified for the host, and never otherwise
-// (attack A36).
-bool route_may_login(const struct smarthost *smarthost, bool tls_verified);

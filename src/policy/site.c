@@ -2,7 +2,7 @@
 
 #include "base/wire.h"
 
-enum { SECOND_MS = 1000, MINUTE_MS = 60 * SECOND_MS };
+enum { SECOND_MS = 1000, MINUTE_MS = 60 * SECOND_MS, PROVEN_MS = 60 * MINUTE_MS };
 
 struct site_settings site_settings_default(void)
 {
@@ -13,6 +13,7 @@ struct site_settings site_settings_default(void)
 		.backoff_first_ms = 30 * SECOND_MS,
 		.backoff_max_ms = 30 * MINUTE_MS,
 		.messages_per_connection_max = 100,
+		.connection_ms = 60 * MINUTE_MS,
 		.idle_ms = 5 * SECOND_MS,
 	};
 }
@@ -41,6 +42,11 @@ unsigned site_room(const struct site *site, uint64_t now_ms)
 uint64_t site_next_ms(const struct site *site, uint64_t now_ms)
 {
 	return now_ms < site->closed_until_ms ? site->closed_until_ms : 0;
+}
+
+bool site_is_proven(const struct site *site, uint64_t now_ms)
+{
+	return site->has_delivered && now_ms - site->delivered_ms < PROVEN_MS;
 }
 
 void site_opened(struct site *site)
@@ -92,6 +98,8 @@ void site_learn(struct site *site, const struct site_settings *settings, enum si
 		uint64_t now_ms, uint64_t seed)
 {
 	if (event == SITE_DELIVERED) {
+		site->has_delivered = true;
+		site->delivered_ms = now_ms;
 		succeeded(site, settings);
 		return;
 	}
@@ -101,6 +109,7 @@ void site_learn(struct site *site, const struct site_settings *settings, enum si
 		site->concurrency = concurrency_within(settings, site->open ? site->open - 1 : 1);
 		return;
 	}
+	site->has_delivered = false;
 	// Failures that come in while it is closed belong to the same trouble.
 	if (now_ms < site->closed_until_ms) {
 		return;
@@ -120,10 +129,12 @@ void site_connection_key_add(struct buffer *out, const struct site_connection_ke
 	buffer_add(out, view_of(key->source.bytes, sizeof key->source.bytes));
 	wire_add_string(out, key->source_name);
 	wire_add_string(out, key->login);
+	wire_add_string(out, key->password_file);
 	wire_add_string(out, key->tenant);
 }
 
-bool site_may_reuse(const struct site_settings *settings, unsigned messages_sent, uint64_t idle_ms)
+bool site_may_reuse(const struct site_settings *settings, unsigned messages_sent, uint64_t stood_ms)
 {
-	return messages_sent < settings->messages_per_connection_max && idle_ms < settings->idle_ms;
+	return messages_sent < settings->messages_per_connection_max &&
+	       stood_ms < settings->connection_ms;
 }

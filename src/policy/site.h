@@ -13,6 +13,7 @@ struct site_settings {
 	uint64_t backoff_first_ms;            // default 30 s
 	uint64_t backoff_max_ms;              // default 30 min
 	unsigned messages_per_connection_max; // default 100
+	uint64_t connection_ms;               // then it takes no more; default 1 h
 	uint64_t idle_ms;                     // a connection is kept open for; default 5 s
 };
 
@@ -26,6 +27,8 @@ struct site {
 	unsigned backoffs;        // in a row
 	uint64_t closed_until_ms; // nothing is begun before; 0: open for business
 	bool probing;             // after a back-off: one connection only, until it succeeds
+	bool has_delivered;       // since it last failed
+	uint64_t delivered_ms;    // the last time
 };
 
 void site_init(struct site *site, const struct site_settings *settings);
@@ -41,6 +44,9 @@ enum site_event {
 unsigned site_room(const struct site *site, uint64_t now_ms);
 // When room may appear again without an event; 0: only through an event.
 uint64_t site_next_ms(const struct site *site, uint64_t now_ms);
+// It took mail within the last hour and did not fail since: what it is given is not lost to a host
+// that only hangs (attack A25).
+bool site_is_proven(const struct site *site, uint64_t now_ms);
 void site_opened(struct site *site); // a connection is begun
 void site_closed(struct site *site); // it has ended, however
 void site_learn(struct site *site, const struct site_settings *settings, enum site_event event,
@@ -54,9 +60,12 @@ struct site_connection_key {
 	struct ip_address source; // none: any
 	struct view source_name;  // for EHLO
 	struct view login;        // at the smarthost
+	struct view password_file;
 	struct view tenant;
 };
 
 // Appends bytes that are equal exactly when the keys are.
 void site_connection_key_add(struct buffer *out, const struct site_connection_key *key);
-bool site_may_reuse(const struct site_settings *settings, unsigned messages_sent, uint64_t idle_ms);
+// A connection that has carried so many, and stood for so long, may carry one more.
+bool site_may_reuse(const struct site_settings *settings, unsigned messages_sent,
+		    uint64_t stood_ms);

@@ -162,56 +162,64 @@ static void a50_connections_are_shared_only_when_all_is_equal(void **state)
 		  { 4, { 192, 0, 2, 1 } },
 		  VIEW("a.example"),
 		  VIEW("u"),
-		  VIEW("t") },
+		  .tenant = VIEW("t") },
 		{ VIEW("mx2.example"),
 		  25,
 		  1,
 		  { 4, { 192, 0, 2, 1 } },
 		  VIEW("a.example"),
 		  VIEW("u"),
-		  VIEW("t") },
+		  .tenant = VIEW("t") },
 		{ VIEW("mx.example"),
 		  26,
 		  1,
 		  { 4, { 192, 0, 2, 1 } },
 		  VIEW("a.example"),
 		  VIEW("u"),
-		  VIEW("t") },
+		  .tenant = VIEW("t") },
 		{ VIEW("mx.example"),
 		  25,
 		  2,
 		  { 4, { 192, 0, 2, 1 } },
 		  VIEW("a.example"),
 		  VIEW("u"),
-		  VIEW("t") },
+		  .tenant = VIEW("t") },
 		{ VIEW("mx.example"),
 		  25,
 		  1,
 		  { 4, { 192, 0, 2, 2 } },
 		  VIEW("a.example"),
 		  VIEW("u"),
-		  VIEW("t") },
+		  .tenant = VIEW("t") },
 		{ VIEW("mx.example"),
 		  25,
 		  1,
 		  { 4, { 192, 0, 2, 1 } },
 		  VIEW("b.example"),
 		  VIEW("u"),
-		  VIEW("t") },
+		  .tenant = VIEW("t") },
 		{ VIEW("mx.example"),
 		  25,
 		  1,
 		  { 4, { 192, 0, 2, 1 } },
 		  VIEW("a.example"),
 		  VIEW("v"),
-		  VIEW("t") },
+		  .tenant = VIEW("t") },
 		{ VIEW("mx.example"),
 		  25,
 		  1,
 		  { 4, { 192, 0, 2, 1 } },
 		  VIEW("a.example"),
 		  VIEW("ut"),
-		  VIEW("") },
+		  .tenant = VIEW("") },
+		{ VIEW("mx.example"),
+		  25,
+		  1,
+		  { 4, { 192, 0, 2, 1 } },
+		  VIEW("a.example"),
+		  VIEW("u"),
+		  VIEW("/p"),
+		  VIEW("t") },
 	};
 
 	(void)state;
@@ -234,7 +242,26 @@ static void a_connection_is_not_used_for_ever(void **state)
 
 	assert_true(site_may_reuse(&f->settings, 99, 0));
 	assert_false(site_may_reuse(&f->settings, 100, 0));
-	assert_false(site_may_reuse(&f->settings, 1, f->settings.idle_ms));
+	assert_false(site_may_reuse(&f->settings, 1, f->settings.connection_ms));
+}
+
+static void a25_a_site_is_proven_by_mail_that_it_takes(void **state)
+{
+	enum { HOUR_MS = 3600 * 1000 };
+	struct fixture *f = *state;
+
+	assert_false(site_is_proven(&f->site, 0));
+	learn(f, SITE_DELIVERED, 1000);
+	assert_true(site_is_proven(&f->site, 1000));
+	assert_true(site_is_proven(&f->site, 999 + HOUR_MS));
+	assert_false(site_is_proven(&f->site, 1000 + HOUR_MS));
+	learn(f, SITE_TOO_MANY, 2000); // it answers
+	assert_true(site_is_proven(&f->site, 2000));
+	learn(f, SITE_UNREACHABLE, 3000);
+	assert_false(site_is_proven(&f->site, 3000));
+	learn(f, SITE_DELIVERED, 4000);
+	learn(f, SITE_REFUSED, 5000);
+	assert_false(site_is_proven(&f->site, 5000));
 }
 
 #define TEST(name) cmocka_unit_test_setup(name, setup)
@@ -254,6 +281,7 @@ int main(void)
 		TEST(late_failures_of_one_trouble_do_not_add_up),
 		TEST(a50_connections_are_shared_only_when_all_is_equal),
 		TEST(a_connection_is_not_used_for_ever),
+		TEST(a25_a_site_is_proven_by_mail_that_it_takes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

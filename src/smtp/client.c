@@ -16,8 +16,10 @@ static const char *const failure_texts[] = {
 	[SMTP_CLIENT_NO_LOGIN] = "the server offers no login that we know",
 	[SMTP_CLIENT_LOGIN_REFUSED] = "the server refused the login",
 	[SMTP_CLIENT_BAD_REPLY] = "the server broke the protocol",
+	[SMTP_CLIENT_REPLY_LIMIT] = "the server's reply was too long",
 	[SMTP_CLIENT_CLOSING] = "the server is closing the connection",
 	[SMTP_CLIENT_TIMEOUT] = "the server did not answer in time",
+	[SMTP_CLIENT_TOO_SLOW] = "the server took too long in all",
 	[SMTP_CLIENT_LOST] = "the connection was lost",
 	[SMTP_CLIENT_NO_MEMORY] = "out of memory",
 };
@@ -41,6 +43,9 @@ struct smtp_client_settings smtp_client_settings_default(struct view hostname)
 			.body_block_ms = 3 * MINUTE_MS,
 			.body_end_ms = 10 * MINUTE_MS,
 			.quit_ms = 10000,
+			.session_ms = 15 * MINUTE_MS,
+			.transaction_ms = 30 * MINUTE_MS,
+			.rate_bytes_per_second_min = 4096,
 		},
 	};
 }
@@ -126,6 +131,7 @@ void smtp_client_init(struct smtp_client *client, const struct smtp_client_setti
 		.output = buffer_with_max(settings->output_bytes_max + SMTP_CLIENT_FRONT_MAX +
 					  2 * SMTP_CLIENT_CHUNK_MAX + 2 * OUTGOING_SLACK),
 		.since_ms = now_ms,
+		.whole_ms = now_ms,
 		.state = SMTP_CLIENT_STATE_BANNER,
 	};
 }
@@ -296,13 +302,28 @@ static bool read_reply(struct smtp_client *client, struct view *input, uint64_t 
 	enum smtp_reply_result result = smtp_reply_read(&client->reader, input);
 
 	*ret_more = result == SMTP_REPLY_MORE;
-	if (result == SMTP_REPLY_BAD) {
-		client_fail(client, SMTP_CLIENT_BAD_REPLY, NULL);
+	if (result == SMTP_REPLY_BAD || result == SMTP_REPLY_LIMIT) {
+		client_fail(client,
+			    result == SMTP_REPLY_BAD ? SMTP_CLIENT_BAD_REPLY
+						     : SMTP_CLIENT_REPLY_LIMIT,
+			    NULL);
 	} else if (result == SMTP_REPLY_DONE) {
 		client->since_ms = now_ms;
 		return take_reply(client, *input, event);
 	}
 	return false;
+}
+
+// Of the session's begin, or of the transaction, however often its parts were in time.
+static uint64_t whole_deadline_ms(const struct smtp_client *client)
+{
+	if (client->state < SMTP_CLIENT_STATE_READY && client->state != SMTP_CLIENT_STATE_TLS) {
+		return client->whole_ms + client->settings->times.session_ms;
+	}
+	if (client->state == SMTP_CLIENT_STATE_READY && client->current) {
+		return client->whole_ms + client_transaction_whole_ms(client);
+	}
+	return UINT64_MAX;
 }
 
 enum smtp_client_step smtp_client_step(struct smtp_client *client, struct view *input,
@@ -332,7 +353,10 @@ enum smtp_client_step smtp_client_step(struct smtp_client *client, struct view *
 			continue;
 		}
 		if (now_ms >= smtp_client_deadline_ms(client)) {
-			client_fail(client, SMTP_CLIENT_TIMEOUT, NULL);
+			client_fail(client,
+				    now_ms >= whole_deadline_ms(client) ? SMTP_CLIENT_TOO_SLOW
+									: SMTP_CLIENT_TIMEOUT,
+				    NULL);
 			continue;
 		}
 		client_transaction_write(client);
@@ -366,7 +390,7 @@ void smtp_client_output_sent(struct smtp_client *client, size_t size)
 	}
 }
 
-uint64_t smtp_client_deadline_ms(const struct smtp_client *client)
+static uint64_t reply_deadline_ms(const struct smtp_client *client)
 {
 	const struct smtp_client_times *times = &client->settings->times;
 
@@ -384,4 +408,11 @@ uint64_t smtp_client_deadline_ms(const struct smtp_client *client)
 				       : UINT64_MAX;
 	default: return UINT64_MAX;
 	}
+}
+
+uint64_t smtp_client_deadline_ms(const struct smtp_client *client)
+{
+	uint64_t reply_ms = reply_deadline_ms(client), whole_ms = whole_deadline_ms(client);
+
+	return reply_ms < whole_ms ? reply_ms : whole_ms;
 }

@@ -44,9 +44,13 @@ enum smtp_client_tls {
 	SMTP_CLIENT_TLS_IMPLICIT, // on from the first byte
 };
 
-// Time for each reply, RFC 5321 section 4.5.3.2.
+// Time for each reply, RFC 5321 section 4.5.3.2, from its command to its last line; and for all of
+// them together, so that a peer which is never quite late has an end too (attack A25).
 struct smtp_client_times {
 	uint32_t banner_ms, ehlo_ms, command_ms, data_ms, body_block_ms, body_end_ms, quit_ms;
+	uint32_t session_ms;                // until READY
+	uint32_t transaction_ms;            // one transaction, beside what its size takes at:
+	uint32_t rate_bytes_per_second_min; // 0: no such time
 };
 
 struct smtp_client_settings {
@@ -113,10 +117,12 @@ enum smtp_client_failure {
 	SMTP_CLIENT_UNVERIFIED, // a login is due, but the TLS peer is not verified (A36)
 	SMTP_CLIENT_NO_LOGIN,   // PLAIN and LOGIN are not offered
 	SMTP_CLIENT_LOGIN_REFUSED,
-	SMTP_CLIENT_BAD_REPLY, // not a reply, or past a limit, or one that nothing asked for
-	SMTP_CLIENT_CLOSING,   // the peer said 421
-	SMTP_CLIENT_TIMEOUT,
-	SMTP_CLIENT_LOST, // smtp_client_lost
+	SMTP_CLIENT_BAD_REPLY,   // not a reply, or one that nothing asked for
+	SMTP_CLIENT_REPLY_LIMIT, // a reply past a limit
+	SMTP_CLIENT_CLOSING,     // the peer said 421
+	SMTP_CLIENT_TIMEOUT,     // of one reply
+	SMTP_CLIENT_TOO_SLOW,    // the time for all of a session's begin or a transaction is over
+	SMTP_CLIENT_LOST,        // smtp_client_lost
 	SMTP_CLIENT_NO_MEMORY,
 };
 
@@ -164,6 +170,7 @@ struct smtp_client {
 	struct smtp_outcome outcome; // of the last event
 	struct smtp_outcome failure_outcome;
 	uint64_t since_ms; // begin of what the deadline times
+	uint64_t whole_ms; // begin of the session, or of the current transaction
 	uint8_t state;     // enum smtp_client_state
 	uint8_t failure;   // enum smtp_client_failure
 	bool tls, tls_verified, tls_refused;

@@ -23,3 +23,5 @@ bool client_transaction_reply(struct smtp_client *client, struct smtp_client_eve
 // The next event that transactions owe: an OUTCOME or DONE; false when there is none.
 bool client_transaction_tell(struct smtp_client *client, struct smtp_client_event *event);
 uint32_t client_transaction_time_ms(const struct smtp_client *client); // for what is awaited now
+uint64_t
+client_transaction_whole_ms(const struct smtp_client *client); // for all of the current one

@@ -99,9 +99,11 @@ static enum smtp_reply_result read_line(struct smtp_reply_reader *reader, struct
 	struct view text;
 
 	reader->byte_count += (uint32_t)line.len;
+	if (reader->line_count == SMTP_CLIENT_REPLY_LINES_MAX ||
+	    reader->byte_count > SMTP_CLIENT_REPLY_MAX) {
+		return SMTP_REPLY_LIMIT;
+	}
 	if (code == 0 || (reader->line_count && code != reader->code) ||
-	    reader->line_count == SMTP_CLIENT_REPLY_LINES_MAX ||
-	    reader->byte_count > SMTP_CLIENT_REPLY_MAX ||
 	    (line.len > 3 && line.data[3] != ' ' && line.data[3] != '-')) {
 		return SMTP_REPLY_BAD;
 	}
@@ -134,7 +136,7 @@ enum smtp_reply_result smtp_reply_read(struct smtp_reply_reader *reader, struct 
 			return SMTP_REPLY_MORE;
 		}
 		if (line.len == SMTP_CLIENT_REPLY_LINE_MAX) {
-			return SMTP_REPLY_BAD;
+			return SMTP_REPLY_LIMIT;
 		}
 		*input = view_from(*input, line.len + 1);
 		if (line.len && line.data[line.len - 1] == '\r') {

@@ -22,7 +22,8 @@ struct smtp_extensions {
 enum smtp_reply_result {
 	SMTP_REPLY_MORE, // no complete reply yet
 	SMTP_REPLY_DONE,
-	SMTP_REPLY_BAD, // not a reply, codes that differ, or a limit passed
+	SMTP_REPLY_BAD,   // not a reply, or codes that differ
+	SMTP_REPLY_LIMIT, // longer than one may be
 };
 
 // A reply as far as it has come. Zeroed: at the begin of one.

@@ -248,9 +248,9 @@ static void a11_replies_are_bounded(void **state)
 		size_t count, len;
 		enum smtp_reply_result result;
 	} cases[] = {
-		{ 100, 100, SMTP_REPLY_DONE }, { 101, 100, SMTP_REPLY_BAD },
-		{ 1, 2048, SMTP_REPLY_DONE },  { 1, 2049, SMTP_REPLY_BAD },
-		{ 8, 2048, SMTP_REPLY_DONE },  { 9, 2048, SMTP_REPLY_BAD },
+		{ 100, 100, SMTP_REPLY_DONE }, { 101, 100, SMTP_REPLY_LIMIT },
+		{ 1, 2048, SMTP_REPLY_DONE },  { 1, 2049, SMTP_REPLY_LIMIT },
+		{ 8, 2048, SMTP_REPLY_DONE },  { 9, 2048, SMTP_REPLY_LIMIT },
 	};
 	struct smtp_reply_reader reader;
 	char endless[5000];
@@ -265,7 +265,7 @@ static void a11_replies_are_bounded(void **state)
 	}
 	memset(endless, '2', sizeof endless - 1);
 	endless[sizeof endless - 1] = '\0';
-	assert_int_equal(read_all(endless, &reader), SMTP_REPLY_BAD);
+	assert_int_equal(read_all(endless, &reader), SMTP_REPLY_LIMIT);
 }
 
 static void a11_odd_extension_lines_are_harmless(void **state)

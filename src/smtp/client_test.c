@@ -296,6 +296,92 @@ static void output_stops_at_its_maximum(void **state)
 	smtp_client_done(&client);
 }
 
+// ---- peers that are never quite late
+
+enum { MINUTE_MS = 60 * 1000 };
+
+static void assert_fails_at(struct smtp_client *client, uint64_t now_ms,
+			    enum smtp_client_failure failure)
+{
+	struct view nothing = { 0 };
+	struct smtp_client_event event = { .kind = SMTP_CLIENT_EVENT_READY };
+
+	assert_int_equal(smtp_client_deadline_ms(client), now_ms);
+	assert_int_equal(smtp_client_step(client, &nothing, now_ms - 1, &event),
+			 SMTP_CLIENT_STEP_INPUT);
+	while (event.kind != SMTP_CLIENT_EVENT_FAILED) {
+		assert_int_equal(smtp_client_step(client, &nothing, now_ms, &event),
+				 SMTP_CLIENT_STEP_EVENT);
+	}
+	assert_int_equal(event.failure, failure);
+}
+
+static enum smtp_client_step say(struct smtp_client *client, const char *text, uint64_t now_ms)
+{
+	struct view input = view_from_text(text);
+	struct smtp_client_event event;
+
+	smtp_client_output_sent(client, client->output.len);
+	return smtp_client_step(client, &input, now_ms, &event);
+}
+
+static void a11_a_reply_has_one_deadline_for_all_its_lines(void **state)
+{
+	struct smtp_client_settings settings = smtp_client_settings_default(VIEW("me.example"));
+	struct smtp_client client;
+
+	(void)state;
+	smtp_client_init(&client, &settings, 0);
+	assert_int_equal(say(&client, "220 hi\r\n", 0), SMTP_CLIENT_STEP_INPUT);
+	assert_int_equal(say(&client, "250-m\r\n", 4 * MINUTE_MS), SMTP_CLIENT_STEP_INPUT);
+	assert_fails_at(&client, 5 * MINUTE_MS, SMTP_CLIENT_TIMEOUT);
+	smtp_client_done(&client);
+}
+
+static void a25_a_session_must_stand_in_time(void **state)
+{
+	struct smtp_client_settings settings = smtp_client_settings_default(VIEW("me.example"));
+	struct smtp_client client;
+
+	(void)state;
+	settings.times.session_ms = 9 * MINUTE_MS;
+	smtp_client_init(&client, &settings, 0);
+	assert_int_equal(say(&client, "220 hi\r\n", 4 * MINUTE_MS), SMTP_CLIENT_STEP_INPUT);
+	assert_int_equal(say(&client, "250-m\r\n250 STARTTLS\r\n", 8 * MINUTE_MS),
+			 SMTP_CLIENT_STEP_INPUT);
+	assert_fails_at(&client, 9 * MINUTE_MS, SMTP_CLIENT_TOO_SLOW);
+	smtp_client_done(&client);
+}
+
+// Each reply and each block of the body is in time; the whole is not.
+static void a25_a_transaction_has_the_time_that_its_size_takes(void **state)
+{
+	struct smtp_client_settings settings = smtp_client_settings_default(VIEW("me.example"));
+	struct smtp_client_transaction mail = MESSAGE(TO({ VIEW("b@y.example") }));
+	uint64_t began_ms = 10 * MINUTE_MS, now_ms = began_ms, end_ms = began_ms + 12 * MINUTE_MS;
+	struct smtp_client client;
+
+	(void)state;
+	settings.times.transaction_ms = 10 * MINUTE_MS;
+	mail.size_bytes = 120ull * settings.times.rate_bytes_per_second_min; // two minutes
+	smtp_client_init(&client, &settings, began_ms);
+	assert_int_equal(say(&client, "220 hi\r\n", began_ms), SMTP_CLIENT_STEP_INPUT);
+	assert_int_equal(say(&client, "250-m\r\n250 PIPELINING\r\n", began_ms),
+			 SMTP_CLIENT_STEP_EVENT);
+	smtp_client_send(&client, &mail, began_ms);
+	assert_int_equal(say(&client, "", began_ms), SMTP_CLIENT_STEP_INPUT);
+	now_ms += 4 * MINUTE_MS;
+	assert_int_equal(say(&client, "250 ok\r\n250 ok\r\n", now_ms), SMTP_CLIENT_STEP_INPUT);
+	assert_int_equal(say(&client, "354 go\r\n", now_ms), SMTP_CLIENT_STEP_BODY);
+	for (; now_ms + 3 * MINUTE_MS < end_ms; now_ms += 2 * MINUTE_MS) {
+		smtp_client_body(&client, VIEW("A: b\r\n"), now_ms);
+	}
+	smtp_client_body_end(&client, now_ms);
+	assert_int_equal(say(&client, "", now_ms), SMTP_CLIENT_STEP_EVENT); // NEXT
+	assert_fails_at(&client, end_ms, SMTP_CLIENT_TOO_SLOW);
+	smtp_client_done(&client);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -312,6 +398,9 @@ int main(void)
 		cmocka_unit_test(end_of_quit_is_no_failure),
 		cmocka_unit_test(early_refusal_stops_the_body),
 		cmocka_unit_test(output_stops_at_its_maximum),
+		cmocka_unit_test(a11_a_reply_has_one_deadline_for_all_its_lines),
+		cmocka_unit_test(a25_a_session_must_stand_in_time),
+		cmocka_unit_test(a25_a_transaction_has_the_time_that_its_size_takes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -345,6 +345,7 @@ bool client_transaction_tell(struct smtp_client *client, struct smtp_client_even
 	*event = (struct smtp_client_event){ .kind = SMTP_CLIENT_EVENT_DONE, .transaction = t };
 	client->current = client->next;
 	client->next = NULL;
+	client->whole_ms = client->since_ms; // the reply that ended it
 	return true;
 }
 
@@ -362,6 +363,16 @@ uint32_t client_transaction_time_ms(const struct smtp_client *client)
 	return t->answered == command_end(t) ? times->body_end_ms : times->command_ms;
 }
 
+uint64_t client_transaction_whole_ms(const struct smtp_client *client)
+{
+	const struct smtp_client_times *times = &client->settings->times;
+	uint64_t rate = times->rate_bytes_per_second_min;
+	uint64_t size_bytes = client->current->size_bytes;
+
+	// In seconds, for any size that a caller may think of.
+	return times->transaction_ms + (rate ? size_bytes / rate * 1000 : 0);
+}
+
 void smtp_client_send(struct smtp_client *client, struct smtp_client_transaction *transaction,
 		      uint64_t now_ms)
 {
@@ -370,7 +381,7 @@ void smtp_client_send(struct smtp_client *client, struct smtp_client_transaction
 		return;
 	}
 	client->current = transaction;
-	client->since_ms = now_ms;
+	client->since_ms = client->whole_ms = now_ms;
 }
 
 bool smtp_client_can_send(const struct smtp_client *client)

@@ -239,6 +239,25 @@ enum error os_socket_local_address(int socket, struct os_address *ret_address)
 	return OK;
 }
 
+enum error os_socket_source_address(const struct os_address *peer, struct os_address *ret_address)
+{
+	union any_address system;
+	socklen_t len = to_system(peer, &system);
+	int fd = socket(system.any.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	enum error error;
+
+	if (fd < 0) {
+		return error_from_errno(errno);
+	}
+	error = connect(fd, &system.any, len) == 0 ? os_socket_local_address(fd, ret_address)
+						   : error_from_errno(errno);
+	close(fd);
+	if (error == OK) {
+		ret_address->port = 0;
+	}
+	return error;
+}
+
 enum error os_socket_peer_address(int socket, struct os_address *ret_address)
 {
 	union any_address system;

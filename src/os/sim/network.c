@@ -400,6 +400,12 @@ enum error os_socket_local_address(int socket, struct os_address *ret_address)
 	return OK;
 }
 
+enum error os_socket_source_address(const struct os_address *peer, struct os_address *ret_address)
+{
+	*ret_address = default_source(peer);
+	return OK;
+}
+
 enum error os_socket_peer_address(int socket, struct os_address *ret_address)
 {
 	const struct sim_stream *stream = sim_fd_object(socket, SIM_STREAM);
