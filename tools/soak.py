@@ -36,7 +36,7 @@ SENDERS, THREADS = 2, 6
 DRAIN_S = 120
 CLEAN_S = 3  # so long a mail stays in its mailbox
 # What a figure may rise by in the measured time: a share of it, and so many.
-RISES = {"pss": (0.05, 2048), "rss": (0.05, 2048), "descriptors": (0.05, 20), "threads": (0, 0.5), "segments": (0.2, 4), "bodies": (0, 4),
+RISES = {"pss": (0.05, 2048), "rss": (0.05, 2048), "descriptors": (0.05, 20), "threads": (0, 0.5), "segments": (0, 16), "bodies": (0, 4),
 	"queue": (0.2, 200)}
 UNITS = {"pss": "KiB", "rss": "KiB"}
 COLOURS = ["#1b6ca8", "#c8553d", "#588157", "#8e6c88", "#b8860b"]
