@@ -28,6 +28,7 @@ BUILD = pathlib.Path(os.environ.get("PACKETBOAT_BUILD", ROOT / "build-test"))
 PROGRAM = BUILD / "packetboat"
 CONFORMANCE = pathlib.Path(os.environ.get("CONFORMANCE_DIR", ROOT.parent / "shared" / "conformance"))
 LONG = os.environ.get("PACKETBOAT_TEST_LONG") == "1"
+SEED = int(os.environ.get("PACKETBOAT_TEST_SEED", "0"))
 PATIENCE_S = 30
 USERS = ["packetboat", "packetboat-net", "packetboat-out", "packetboat-dns", "packetboat-keep"]
 
@@ -99,6 +100,7 @@ class Server:
 		self.inside = inside
 		self.namespaces = ["-m"]
 		self.as_user = None  # a pwd entry: who runs it, in place of us
+		self.environment = {}  # in addition to ours
 		self.ports = {name: free_port(*addresses) for name in ("relay", "submissions", "submission", "alternate")}
 		self.log_path = self.folder / "log"
 		self.config_path = self.folder / "packetboat.yaml"
@@ -135,14 +137,20 @@ class Server:
 		self.config_path.write_text(text or json.dumps(self.config, indent=1))
 
 	def start(self):
+		self.launch()
+		self.wait_ready()
+
+	def launch(self):
+		"""As start(), but does not wait."""
 		self.write_config()
-		self.errors = open(self.folder / "stderr", "ab")
 		command = [self.program, "serve", "--config", str(self.config_path)]
 		if self.inside:
 			command = ["unshare", *self.namespaces, "sh", "-ec", self.inside + '\nexec "$@"', "sh", *command]
-		self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self.errors, stderr=self.errors,
-			**self.identity())
+		with open(self.folder / "stderr", "ab") as errors:
+			self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors,
+				env={**os.environ, **self.environment}, **self.identity())
 
+	def wait_ready(self):
 		def answers():
 			if self.process.poll() is not None:
 				raise AssertionError(f"serve ended with {self.process.returncode}: {self.words()}")

@@ -16,6 +16,7 @@ import dataclasses
 import socket
 import socketserver
 import threading
+import time
 
 from harness import PATIENCE_S, wait_for
 
@@ -31,6 +32,7 @@ class Message:
 	login: tuple
 	connection: int
 	mail_line: str
+	when: float = dataclasses.field(default_factory=time.time)
 
 
 class Closed(Exception):
@@ -173,7 +175,9 @@ class _Handler(socketserver.BaseRequestHandler):
 		with contextlib.suppress(Closed, OSError, ValueError):
 			session.run()
 		with contextlib.suppress(OSError):
+			session.file.close()
 			session.socket.close()
+		sink.sessions.remove(session)
 
 
 class _Listener(socketserver.ThreadingTCPServer):
@@ -204,7 +208,7 @@ class Sink:
 	def __exit__(self, *_):
 		self.listener.shutdown()
 		self.listener.server_close()
-		for session in self.sessions:
+		for session in list(self.sessions):
 			with contextlib.suppress(OSError):
 				session.socket.shutdown(socket.SHUT_RDWR)
 

@@ -1,16 +1,14 @@
 """Limits that a client can hit, and noise on every door. Attack items A10, A14 and A27."""
 
-import os
 import random
 import socket
 import stat
 
 import pytest
 
-from harness import CONFORMANCE, PATIENCE_S, Server, Wire, wait_for
+from harness import CONFORMANCE, PATIENCE_S, SEED, Server, Wire, wait_for
 
 ALICE = "alice@example.org"
-SEED = int(os.environ.get("PACKETBOAT_TEST_SEED", "0"))
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ import pytest
 
 from conftest import need_namespace
 from harness import PATIENCE_S, Server, Wire, free_port, wait_for
-from load import Load, Mailbox
+from load import Ledger, Load
 
 ALICE = "alice@example.org"
 
@@ -76,13 +76,13 @@ def test_no_connection_is_dropped_and_a_session_keeps_its_configuration(server):
 
 
 def test_a_reload_under_load_refuses_nobody(server):
-	mailbox = Mailbox(server, ALICE)
-	with Load(server, ALICE, threads=3, seed=77, large=False) as load:
+	ledger = Ledger(server, ALICE)
+	with Load(server, ledger, (ALICE,), threads=3, seed=77, large=False):
 		for i in range(5):
-			load.wait_promised(10 * (i + 1))
+			ledger.wait_promised(10 * (i + 1))
 			reload_with(server, aliases={f"a{i}@example.org": [ALICE]})
-	mailbox.wait_for_all(load.promised)
-	assert mailbox.duplicates() == {}
+	ledger.wait_for_all()
+	assert ledger.repeated() == {}
 	assert all(process["restarts"] == 0 for process in server.status()["processes"])
 
 

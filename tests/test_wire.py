@@ -11,7 +11,6 @@ import time
 import pytest
 
 from harness import PATIENCE_S, Server, Wire, trusting_context, wait_for
-from sink import Sink
 
 ALICE = "alice@example.org"
 
