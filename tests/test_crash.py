@@ -168,7 +168,7 @@ def follow(trace):
 				count = syncing.pop(path)
 				durable += written[path][:count] if path in written else []
 				written[path] = written.get(path, [])[count:]
-		elif begins and (match := re.findall(r"250 2\.0\.0 Queued as (\w+)", text)):
+		elif begins and not (path and "/trace/" in path) and (match := re.findall(r"250 2\.0\.0 Queued as (\w+)", text)):
 			for queue_id in match:
 				yield queue_id, durable
 

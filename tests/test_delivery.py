@@ -465,8 +465,13 @@ def test_one_log_line_for_each_attempt(server, names, sinks):
 	assert second["dsn"].startswith("2.")
 	assert "mx.log.example" in second["relay"]
 	assert first["id"] == second["id"]
-	trace = server.command("trace", first["id"]).stdout
-	assert "x@log.example" in trace
+	wait_for(lambda: "gone" in server.command("trace", first["id"]).stdout, "the end in the trace")
+	steps = server.json_command("trace", first["id"])
+	told = {step["event"]: step for step in steps}
+	assert told["deferred"]["class"] == "recipient" and "451 4.7.1 later" in told["deferred"]["reason"]
+	assert told["deferred"]["next_attempt_s"] > steps[0]["time_ms"] / 1000
+	assert "mx.log.example" in told["site"]["hosts"] and "mx.log.example" in told["attempt"]["relay"]
+	assert told["delivered"]["dsn"].startswith("2.")
 
 
 def test_queue_commands(server, names, port):

@@ -108,6 +108,38 @@ void text_add_escaped(struct buffer *out, struct view remote, size_t max)
 	}
 }
 
+// Bytes at the start that stand for themselves in a log line and in a JSON string.
+static size_t plain_len(struct view text)
+{
+	size_t len = 0;
+
+	while (len < text.len && text.data[len] >= 0x20 && text.data[len] < 0x7f &&
+	       text.data[len] != '"' && text.data[len] != '\\') {
+		len++;
+	}
+	return len;
+}
+
+void text_add_json(struct buffer *out, struct view remote, size_t max)
+{
+	struct buffer safe = buffer_with_max(max + 4);
+
+	buffer_add_byte(out, '"');
+	if (remote.len < max - 3 && plain_len(remote) == remote.len) {
+		buffer_add(out, remote);
+	} else {
+		text_add_escaped(&safe, remote, max);
+	}
+	for (size_t i = 0; i < safe.len; i++) {
+		if (safe.data[i] == '"' || safe.data[i] == '\\') {
+			buffer_add_byte(out, '\\');
+		}
+		buffer_add_byte(out, safe.data[i]);
+	}
+	buffer_add_byte(out, '"');
+	buffer_done(&safe);
+}
+
 struct unit {
 	const char *name;
 	uint64_t factor;

@@ -13,6 +13,8 @@ bool text_is_printable(struct view text);
 // UTF-8 stays, a backslash is doubled, every other byte becomes \xNN; after max bytes of output
 // "..." ends it.
 void text_add_escaped(struct buffer *out, struct view remote, size_t max);
+// The same as a JSON string, with its quotes. Plain ASCII is copied as it is, in one go.
+void text_add_json(struct buffer *out, struct view remote, size_t max);
 
 // "90s" "5m" "36h" "5d" "2w" "100ms", a bare number is seconds. ERROR_INVALID, ERROR_LIMIT on
 // overflow.

@@ -310,13 +310,14 @@ const struct command commands[] = {
 		.misfit = NO_ID,
 		.options = ASKING,
 		.line = "show the life of a message",
-		.help = "Shows each step that the server took with a message: its arrival, each "
-			"attempt with the\nreply, and how it ended. What has left the queue is "
-			"looked up "
-			"in the log, where that is a file.",
+		.help = "Shows each step that the server took with a message: the connection, each "
+			"command\nwith its verdict and reply, where it was routed, each attempt, "
+			"and how it ended; also\nfor what has left the queue, and while the "
+			"server is down. How far back it reaches\nis set by trace.keep and "
+			"trace.size.",
 		.example = "packetboat trace 06fq3v8k2m9ta",
 		.next = "The queue id is in the reply to DATA, in the Received field and in the "
-			"log.",
+			"log; so it is\nfor recipients and messages that were refused.",
 		.request = CONTROL_TRACE,
 		.run = run_trace,
 	},

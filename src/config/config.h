@@ -142,6 +142,11 @@ struct config_log {
 	enum log_level level;
 };
 
+struct config_trace {
+	uint64_t keep_ms;
+	uint64_t size_bytes; // of both processes together; 0: off
+};
+
 struct config {
 	struct view hostname;
 	struct view postmaster;
@@ -159,5 +164,6 @@ struct config {
 	struct config_limits limits;
 	struct config_queue queue;
 	struct config_log log;
+	struct config_trace trace;
 	CONFIG_LIST(struct view) include;
 };

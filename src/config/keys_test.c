@@ -151,6 +151,8 @@ static const struct key_case cases[] = {
 	ONE("log.to", "log: { to: syslog }", "syslog"),
 	ONE("log.format", "log: { format: json }", "json"),
 	ONE("log.level", "log: { level: debug }", "debug"),
+	ONE("trace.keep", "trace: { keep: 36h }", "36h"),
+	ONE("trace.size", "trace: { size: 64MiB }", "64MiB"),
 	{ "include", "include: more.yaml\n", "include: more.yaml (a.yaml:2)", 1 },
 };
 

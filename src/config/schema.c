@@ -383,6 +383,16 @@ static const struct schema_field log_fields[] = {
 	  .fallback = "info", .help = "The least important events that are written." },
 };
 
+static const struct schema_field trace_fields[] = {
+	{ "keep", SCHEMA_DURATION, MEMBER(struct config_trace, keep_ms), .min = HOUR,
+	  .max = 3650 * DAY, .fallback = "2w", .help = "How long; older traces are removed." },
+	{ "size", SCHEMA_SIZE, MEMBER(struct config_trace, size_bytes), .max = 64 * GIB,
+	  .fallback = "1GiB",
+	  .help = "Disk space for it; the oldest traces go first. 0B: off, and none is kept." },
+};
+
+static const struct schema_object trace_object = { OBJECT(struct config_trace, trace_fields) };
+
 static const struct schema_object log_object = { OBJECT(struct config_log, log_fields) };
 
 static const struct schema_field config_fields[] = {
@@ -453,7 +463,9 @@ static const struct schema_field config_fields[] = {
 	  .example = "conf.d/*.yaml",
 	  .help = "More files, such as conf.d/*.yaml, beside the one that names them. Lists and "
 		  "maps are joined; a single value may be set once only." },
-	{ "trace", SCHEMA_LATER },
+	{ "trace", SCHEMA_OBJECT, MEMBER(struct config, trace),
+	  .readers = CONFIG_RECEIVE | CONFIG_DELIVER, .object = &trace_object,
+	  .help = "What `packetboat trace` tells of each message." },
 };
 // clang-format on
 

@@ -4,6 +4,7 @@
 #include "deliver/deliverer_private.h"
 #include "deliver/listing.h"
 #include "os/clock.h"
+#include "process/trace.h"
 
 enum { FILTER_MEMORY_MAX = 256 * 1024 };
 
@@ -53,6 +54,7 @@ static bool set_held(struct entry *entry, bool held)
 	if (spool_store_note(entry->deliverer->store, &change) != OK) {
 		return false;
 	}
+	trace_event(entry, held ? "held_by_operator" : "released_by_operator");
 	if (held) {
 		withdraw(entry);
 	}
@@ -63,6 +65,7 @@ static bool set_held(struct entry *entry, bool held)
 
 static bool flush(struct entry *entry)
 {
+	trace_event(entry, "flushed_by_operator");
 	entry->urgent = true;
 	queue_schedule(entry);
 	return true;
@@ -181,12 +184,12 @@ static int show(const struct deliverer *deliverer, const struct control_request 
 	const struct entry *entry = find(deliverer, request);
 
 	if (!entry) {
-		buffer_add_text(words, "no such message waits; the log has the story of those "
-				       "that are gone, in the lines with its id");
+		buffer_add_text(words, "no such message waits; `packetboat trace` tells what "
+				       "became of those that are gone");
 		return EX_NOINPUT;
 	}
 	if (request->command == CONTROL_TRACE) {
-		trace_add_json(out, entry);
+		present_add_json(out, entry);
 	} else {
 		struct listing listing = listing_of(entry);
 
@@ -231,6 +234,7 @@ static void add_status(struct buffer *out, const struct deliverer *deliverer)
 		buffer_printf(out, "\"%s\":%llu,", numbers[i].name,
 			      (unsigned long long)numbers[i].value);
 	}
+	process_trace_add_status(out, deliverer->trace);
 	buffer_printf(out, "\"hold\":%s,\"journal\":\"%s\"}",
 		      deliverer->generation->config->queue.hold ? "true" : "false",
 		      error_text(store.journal_error));

@@ -72,6 +72,7 @@ void connection_bury(struct connection *connection)
 	buffer_done(&connection->relay);
 	buffer_done(&connection->host);
 	buffer_done(&connection->reason);
+	buffer_done(&connection->ways_failed);
 	deliver_generation_unref(connection->generation);
 	free(connection);
 }
@@ -99,6 +100,7 @@ bool connection_start(struct lane *lane, unsigned group)
 	connection->host = buffer_with_max(RELAY_MAX);
 	connection->reason = buffer_with_max(REASON_MAX);
 	connection->began_ms = now_of(connection);
+	connection->ways_failed = buffer_with_max(LANE_TRIED_MAX);
 	os_timer_init(&connection->timer, lane->deliverer->loop, on_timer, connection);
 	list_add_last(&lane->connections, &connection->link);
 	connection->ways_version = lane->ways_version;
@@ -238,6 +240,7 @@ void connection_try_next(struct connection *connection)
 
 void connection_way_failed(struct connection *connection, const struct trouble *trouble)
 {
+	trace_way_failed(connection, trouble->reason);
 	close_socket(connection);
 	lane_way_failed(connection->lane, &connection->address);
 	// For good only when every way is.
@@ -280,6 +283,7 @@ void connection_failed(struct connection *connection)
 	}
 	trouble.reason = buffer_view(&connection->reason);
 	trouble.relay = buffer_view(&connection->relay);
+	trouble.tried = buffer_view(&connection->ways_failed);
 	if (others_stand(connection)) { // this one was too many: what waits is theirs
 		lane_learn(lane, SITE_TOO_MANY);
 		connection_end(connection);
@@ -518,6 +522,7 @@ static void tls_failed(struct connection *connection)
 
 	// Opportunistic: a peer whose TLS is broken gets its mail as if it had none.
 	if (connection->settings.tls == SMTP_CLIENT_TLS_MAY) {
+		trace_way_failed(connection, view_from_text(why ? why : "TLS failed"));
 		close_socket(connection);
 		connection->plain_only = true;
 		connect_way(connection);

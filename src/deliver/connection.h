@@ -41,9 +41,10 @@ struct connection {
 	unsigned group; // of deliverer->unproven, while it counts there:
 	bool unproven;
 	bool ready, idle, plain_only, running;
-	uint8_t phase;        // enum connection_phase
-	struct buffer relay;  // "mx.example.org[192.0.2.1]:25"
-	struct buffer reason; // of the last way that failed
+	uint8_t phase;             // enum connection_phase
+	struct buffer relay;       // "mx.example.org[192.0.2.1]:25"
+	struct buffer reason;      // of the last way that failed
+	struct buffer ways_failed; // all of them, for the trace
 	struct trouble trouble;
 };
 

@@ -38,6 +38,10 @@ static enum error on_message(void *context, struct spool_message *message,
 		LOG(LOG_ERROR, "held", LOG_TEXT("id", view_from_text(id)),
 		    LOG_TEXT("from", entry_reverse_path(entry)),
 		    LOG_TEXT("reason", VIEW("deliver died twice with it in hand")));
+		trace_held(entry, VIEW("deliver died twice with it in hand"));
+	}
+	if (deliverer->store) { // not one of those that recovery finds
+		trace_queued(entry);
 	}
 	queue_schedule(entry);
 	return OK;
@@ -149,6 +153,7 @@ static void before_sleep(void *context)
 
 	run_kicked(deliverer);
 	set_pressure(deliverer);
+	trace_flush(deliverer);
 	while ((link = list_take_first(&deliverer->gone))) {
 		connection_bury(CONTAINER_OF(link, struct connection, link));
 	}
@@ -194,6 +199,8 @@ enum error deliverer_new(const struct deliverer_parts *parts, struct deliverer *
 	deliverer->loop = parts->loop;
 	deliverer->facts = parts->facts;
 	deliverer->mail_dir = parts->mail_dir;
+	deliverer->trace = parts->trace;
+	deliverer->steps = trace_ring_steps(parts->trace);
 	deliverer->generation = deliver_generation_ref(parts->generation);
 	for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
 		list_init(lists[i]);
@@ -260,6 +267,8 @@ void deliverer_free(struct deliverer *deliverer)
 	table_done(&deliverer->destinations);
 	table_done(&deliverer->lanes);
 	deliver_generation_unref(deliverer->generation);
+	trace_flush(deliverer);
+	trace_steps_done(&deliverer->steps);
 	free(deliverer->scratch);
 	free(deliverer);
 }
@@ -271,6 +280,7 @@ void deliverer_configure(struct deliverer *deliverer, struct deliver_generation 
 	deliver_generation_ref(generation);
 	deliver_generation_unref(deliverer->generation);
 	deliverer->generation = generation;
+	trace_configure(deliverer);
 	destination_forget_all(deliverer);
 	for (link = deliverer->all_lanes.next; link != &deliverer->all_lanes; link = next) {
 		struct lane *lane = CONTAINER_OF(link, struct lane, link);

@@ -9,12 +9,14 @@
 #include "link/facts.h"
 #include "policy/directory.h"
 #include "spool/store.h"
+#include "spool/trace_ring.h"
 
 struct deliverer;
 
 struct deliverer_parts {
 	struct os_loop *loop;
 	struct facts_client *facts;
+	struct trace_ring *trace;              // NULL: no trace; outlives the deliverer
 	int spool_dir, mail_dir;               // stay the caller's, longer than the deliverer
 	struct spool_store_settings store;     // pages, sizes
 	struct deliver_generation *generation; // counted again

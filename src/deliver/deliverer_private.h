@@ -18,6 +18,8 @@ enum {
 	DELIVERER_NODE = 0, // of queue ids: family 0
 };
 
+struct destination;
+
 struct deliverer {
 	struct os_loop *loop;
 	struct facts_client *facts;
@@ -48,7 +50,11 @@ struct deliverer {
 	void *stopped_context;
 	uint64_t unique; // counts Maildir names
 	struct deliverer_counters counters;
-	char *scratch; // DELIVERER_SCRATCH_BYTES, for one read
+	struct trace_ring *trace;
+	struct trace_steps steps; // of the message steps_id, gathered in this turn
+	uint64_t steps_id;
+	const struct destination *steps_site; // the last that they tell of
+	char *scratch;                        // DELIVERER_SCRATCH_BYTES, for one read
 };
 
 uint64_t deliverer_now_ms(const struct deliverer *deliverer); // monotonic
@@ -71,7 +77,6 @@ void queue_timer(void *deliverer);
 void route_recipient(struct recipient *recipient);
 
 // destination.c: a domain or a smarthost, and the lane that leads there.
-struct destination;
 void destination_send(struct deliverer *deliverer, struct recipient *recipient,
 		      const struct route *route, struct view domain);
 void destination_forget_all(struct deliverer *deliverer); // what waits is routed anew
@@ -102,5 +107,25 @@ bool report_delay(struct entry *entry);
 // Removed by the operator: it has nothing in hand. False: it could not be noted, and stays.
 bool outcome_remove(struct entry *entry);
 
-// trace.c: appends one JSON array of steps.
-void trace_add_json(struct buffer *out, const struct entry *entry);
+// present.c: appends one JSON array of steps: the arrival, and where each recipient stands.
+void present_add_json(struct buffer *out, const struct entry *entry);
+
+// trace.c: what the trace is told. Steps of one message in one turn of the loop share a record.
+void trace_flush(struct deliverer *deliverer);     // at the end of each turn
+void trace_configure(struct deliverer *deliverer); // the ring was turned on or off
+void trace_queued(const struct entry *entry);
+void trace_event(const struct entry *entry, const char *event);
+void trace_held(const struct entry *entry, struct view reason);
+void trace_routed(const struct recipient *recipient, const struct route_choice *choice);
+// hosts: as trace_add_hosts; age_ms: of the answer, 0 where it has just come.
+void trace_site(const struct recipient *recipient, const struct destination *destination,
+		struct view hosts, bool secure, uint64_t age_ms);
+void trace_add_hosts(struct buffer *out, const struct facts_answer *answer);
+// Remembered until an attempt, or the end of them all, tells of it.
+void trace_way_failed(struct connection *connection, struct view why);
+void trace_attempt(const struct delivery *delivery, struct connection *connection);
+void trace_outcome(const struct entry *entry, const struct attempt *attempt,
+		   const struct trouble *trouble, const struct spool_recipient_state *state);
+void trace_report(const struct entry *entry, uint64_t report_id, bool is_warning);
+void trace_no_report(const struct entry *entry, struct view reason);
+void trace_gone(struct deliverer *deliverer, uint64_t id); // it has left the queue

@@ -82,6 +82,7 @@ struct delivery *delivery_take(struct lane *lane)
 	delivery->deliverer = deliverer;
 	delivery->lane = lane;
 	delivery->entry = first->entry;
+	delivery->begun_ms = deliverer_now_ms(deliverer);
 	delivery->arena = arena_with_max(DELIVERY_MEMORY_MAX);
 	delivery->record = buffer_with_max(first->entry->message->ref.bytes);
 	delivery->chunk = buffer_with_max(DELIVERY_CHUNK_BYTES);

@@ -32,6 +32,7 @@ struct delivery {
 	struct lane *lane;
 	struct entry *entry;
 	enum delivery_state state;
+	uint64_t begun_ms; // monotonic
 	struct spool_source source;
 	struct buffer record;
 	struct arena arena;

@@ -16,6 +16,7 @@ enum {
 	FORGET_ABOVE = DELIVERER_DESTINATIONS_MAX / 2, // then idle ones go
 	FORGET_TURN = 8,
 	KEY_MAX = 8192,
+	HOSTS_SHOWN_BYTES = 512,
 };
 
 #define FORGED "the DNS answer is forged (DNSSEC)"
@@ -26,9 +27,11 @@ struct destination {
 	struct deliver_generation *generation;
 	const struct smarthost *smarthost; // NULL: by MX
 	struct facts_request request;
-	struct list waiting; // recipients
-	struct lane *lane;   // found earlier, until:
-	uint64_t expires_ms;
+	struct list waiting;           // recipients
+	struct lane *lane;             // found earlier, until:
+	uint64_t expires_ms, asked_ms; // asked: when the answer came
+	struct buffer hosts;           // of the answer, for the trace
+	bool is_secure;
 	unsigned group; // of deliverer->asking, while it waits or asks
 	bool waits, asking;
 	struct view domain; // or the smarthost's host
@@ -60,6 +63,7 @@ static void destination_free(struct destination *destination)
 		share_give_back(&deliverer->asking, destination->group);
 	}
 	deliver_generation_unref(destination->generation);
+	buffer_done(&destination->hosts);
 	free(destination);
 }
 
@@ -75,6 +79,7 @@ static struct destination *destination_new(struct deliverer *deliverer, struct v
 	destination->smarthost = smarthost;
 	list_init(&destination->link);
 	list_init(&destination->waiting);
+	destination->hosts = buffer_with_max(HOSTS_SHOWN_BYTES);
 	destination->key_len = key.len;
 	memcpy(destination->key, key.data, key.len);
 	destination->domain = view_from(view_of(destination->key, key.len), domain_offset);
@@ -173,6 +178,9 @@ static void send_waiting(struct destination *destination)
 		struct recipient *recipient = CONTAINER_OF(link, struct recipient, link);
 
 		recipient->place = RECIPIENT_IDLE;
+		trace_site(recipient, destination, buffer_view(&destination->hosts),
+			   destination->is_secure,
+			   deliverer_now_ms(destination->deliverer) - destination->asked_ms);
 		if (lane_add(destination->lane, recipient) != OK) {
 			outcome_defer(recipient,
 				      &(struct trouble){ .class = RETRY_LOCAL,
@@ -367,6 +375,10 @@ static void take_answer(struct destination *destination, const struct facts_answ
 		  : keep_ms > KEEP_MAX_MS ? KEEP_MAX_MS
 					  : keep_ms;
 	destination->lane = NULL;
+	destination->asked_ms = deliverer_now_ms(destination->deliverer);
+	destination->is_secure = answer->secure;
+	buffer_clear(&destination->hosts);
+	trace_add_hosts(&destination->hosts, answer);
 	if (answer->result == FACTS_FOUND && !answer->null_mx &&
 	    find_lane(destination, answer, &trouble)) {
 		destination->expires_ms = deliverer_now_ms(destination->deliverer) + keep_ms;

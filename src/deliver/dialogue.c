@@ -188,6 +188,7 @@ static void finish(struct connection *connection, struct delivery *delivery)
 		connection_prove(connection);
 		lane_learn(connection->lane, SITE_DELIVERED);
 	}
+	trace_attempt(delivery, connection);
 	delivery_done(delivery, buffer_view(&connection->relay));
 }
 
@@ -255,6 +256,7 @@ static void fell(struct connection *connection, const struct smtp_client_event *
 		// A session that carried nothing counts as an attempt: else this had no end.
 		if (!connection->completed) {
 			tell_failure(delivery, event);
+			trace_attempt(delivery, connection);
 		}
 		delivery_done(delivery, buffer_view(&connection->relay));
 	}

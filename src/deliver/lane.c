@@ -30,6 +30,7 @@ static enum error lane_new(struct deliverer *deliverer, enum lane_kind kind, str
 	lane->smarthost = smarthost;
 	lane->key = view_of(texts, key.len);
 	lane->name = view_of(texts + key.len, name.len);
+	lane->tried = buffer_with_max(LANE_TRIED_MAX);
 	lane->sender_table = table_with_max(os_random_hash_key(), LANE_SENDERS_MAX);
 	error = table_add(&deliverer->lanes, lane->key, lane);
 	if (error != OK) {
@@ -90,6 +91,7 @@ void lane_free(struct lane *lane)
 	}
 	table_done(&lane->sender_table);
 	arena_done(&lane->ways.arena);
+	buffer_done(&lane->tried);
 	deliver_generation_unref(lane->generation);
 	free(lane);
 }
@@ -314,6 +316,9 @@ void lane_failed(struct lane *lane, const struct trouble *trouble, enum site_eve
 	lane->trouble.relay =
 		view_from(view_of(lane->trouble_text, text.len), lane->trouble.reason.len);
 	buffer_done(&text);
+	buffer_clear(&lane->tried);
+	buffer_add(&lane->tried, trouble->tried);
+	lane->trouble.tried = buffer_view(&lane->tried);
 	if (site_next_ms(&lane->site, deliverer_now_ms(lane->deliverer)) ||
 	    trouble->class == RETRY_LOGIN || trouble->class == RETRY_TLS) {
 		lane->draining = true;

@@ -16,6 +16,7 @@ enum {
 	LANE_SENDERS_MAX = 10 * 1000 * 1000,
 	LANE_LOCAL_JOBS_MAX = 16,
 	LANE_DRAIN_TURN = 1000, // recipients deferred in one turn
+	LANE_TRIED_MAX = 1000,  // bytes that tell of the ways that failed
 };
 
 enum lane_kind { LANE_LOCAL, LANE_MX, LANE_SMARTHOST };
@@ -35,6 +36,7 @@ struct trouble {
 	char status[16];   // "4.4.1"
 	struct view relay; // name of the host, may be empty
 	struct view reason;
+	struct view tried; // the ways that failed, and why; for the trace
 };
 
 struct lane {
@@ -61,6 +63,7 @@ struct lane {
 	bool draining;         // all that waits is deferred, for this:
 	struct trouble trouble;
 	char trouble_text[256];
+	struct buffer tried;
 };
 
 // The lane of this key, made where absent. ERROR_LIMIT, ERROR_NO_MEMORY.

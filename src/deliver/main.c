@@ -8,6 +8,7 @@
 #include "os/page.h"
 #include "os/socket.h"
 #include "process/process.h"
+#include "process/trace.h"
 
 enum {
 	DESCRIPTORS_SPARE = 1024, // segments, Maildir, large bodies
@@ -20,6 +21,7 @@ enum {
 struct deliver {
 	struct process process;
 	struct facts_client *facts;
+	struct trace_ring *trace;
 	struct os_channel *receive; // tells that something was committed
 	struct deliverer *deliverer;
 };
@@ -118,6 +120,7 @@ static enum error on_changed(void *context, struct buffer *said)
 		error = load_generation(deliver, &generation);
 		if (error == OK) {
 			process_log(&deliver->process, generation->config);
+			process_trace_configure(deliver->trace, generation->config);
 			deliverer_configure(deliver->deliverer, generation);
 			deliver_generation_unref(generation);
 		}
@@ -193,7 +196,12 @@ static enum error open_all(struct deliver *deliver, struct deliver_generation *g
 		error = facts_client_new(deliver->process.loop, -1, &deliver->facts);
 	}
 	if (error == OK) {
+		error = process_trace_new(&deliver->process, 0, generation->config,
+					  &deliver->trace);
+	}
+	if (error == OK) {
 		parts.loop = deliver->process.loop;
+		parts.trace = deliver->trace;
 		parts.facts = deliver->facts;
 		parts.store.segment_bytes = (uint32_t)generation->config->queue.segment_size_bytes;
 		parts.store.shared_group = deliver->process.began_as_root;
@@ -251,6 +259,7 @@ static void done(void *context)
 	struct deliver *deliver = context;
 
 	deliverer_free(deliver->deliverer);
+	trace_ring_free(deliver->trace);
 	facts_client_free(deliver->facts);
 	os_channel_free(deliver->receive);
 }

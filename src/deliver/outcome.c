@@ -132,6 +132,8 @@ static struct spool_recipient_state state_of(struct entry *entry, struct attempt
 static void note(struct entry *entry, const struct spool_outcome *outcomes, uint32_t count,
 		 struct view reason)
 {
+	struct deliverer *deliverer = entry->deliverer;
+	uint64_t id = entry->message->id;
 	struct spool_change change = { .message = entry->message,
 				       .outcomes = outcomes,
 				       .outcome_count = count,
@@ -147,9 +149,10 @@ static void note(struct entry *entry, const struct spool_outcome *outcomes, uint
 	} else {
 		final = 0;
 	}
-	error = spool_store_note(entry->deliverer->store, &change);
+	error = spool_store_note(deliverer->store, &change);
 	if (error == OK && final) {
 		entry_free(entry);
+		trace_gone(deliverer, id);
 		return;
 	}
 	if (error != OK) {
@@ -179,6 +182,8 @@ void outcome_note(struct entry *entry, const struct attempt *attempts, uint32_t 
 			reason = attempt.reason;
 		}
 		log_attempt(entry, &attempt, relay);
+		trace_outcome(entry, &attempt, &(struct trouble){ .relay = relay },
+			      &outcomes[i].state);
 	}
 	note(entry, outcomes, count, reason);
 }
@@ -200,6 +205,7 @@ void outcome_trouble(struct recipient *recipient, const struct trouble *trouble)
 	memcpy(attempt.dsn, trouble->status, sizeof attempt.dsn);
 	outcome.state = state_of(entry, &attempt, trouble->relay);
 	log_attempt(entry, &attempt, trouble->relay);
+	trace_outcome(entry, &attempt, trouble, &outcome.state);
 	// Never final here, so the entry stays.
 	if (spool_store_note(entry->deliverer->store, &change) != OK) {
 		LOG(LOG_ERROR, "journal_failed", LOG_TEXT("reason", VIEW("out of memory")));
@@ -245,6 +251,8 @@ bool outcome_remove(struct entry *entry)
 	uint32_t recipient_count = entry->message->recipient_count, count = 0;
 	struct spool_outcome *outcomes = calloc(recipient_count, sizeof *outcomes);
 	struct spool_change change = { .message = entry->message, .outcomes = outcomes };
+	struct deliverer *deliverer = entry->deliverer;
+	uint64_t id = entry->message->id;
 	enum error error;
 
 	if (!outcomes) {
@@ -261,13 +269,16 @@ bool outcome_remove(struct entry *entry)
 			outcomes[count].state = entry->message->recipients[i];
 			outcomes[count++].state.status = SPOOL_REMOVED;
 			log_attempt(entry, &attempt, (struct view){ 0 });
+			trace_outcome(entry, &attempt, &(struct trouble){ 0 },
+				      &outcomes[count - 1].state);
 		}
 	}
 	change.outcome_count = count;
 	queue_remove(entry);
-	error = spool_store_note(entry->deliverer->store, &change);
+	error = spool_store_note(deliverer->store, &change);
 	if (error == OK) {
 		entry_free(entry);
+		trace_gone(deliverer, id);
 	} else {
 		queue_schedule(entry);
 	}
@@ -308,6 +319,9 @@ void outcome_settle(struct entry *entry)
 	}
 	if (entry->failures) {
 		if (!report_can_tell(entry)) {
+			trace_no_report(entry, entry->reverse_path_len
+						       ? VIEW("the sender does not exist here")
+						       : VIEW("the null sender is never told"));
 			end_quietly(entry);
 			return;
 		}

@@ -162,6 +162,7 @@ static void on_submitted(void *context, enum error error)
 	if (error != OK) {
 		LOG(LOG_ERROR, "bounce_failed",
 		    LOG_TEXT("reason", view_from_text(error_text(error))));
+		trace_event(entry, "report_failed");
 		queue_schedule(entry); // tried again from there
 	} else {
 		deliverer->counters.bounces += !sending->is_warning;
@@ -169,6 +170,7 @@ static void on_submitted(void *context, enum error error)
 		if (!spool_store_find(deliverer->store, sending->message_id)) {
 			queue_remove(entry);
 			entry_free(entry);
+			trace_gone(deliverer, sending->message_id);
 		} else {
 			if (!sending->is_warning) {
 				forget_failures(sending);
@@ -288,6 +290,7 @@ static bool send_report(struct sending *sending, uint8_t flags_set)
 		return false;
 	}
 	log_report(sending, id_text);
+	trace_report(entry, id, sending->is_warning);
 	withdraw_all(entry);
 	entry->reporting = true;
 	entry->in_hand++;

@@ -66,6 +66,7 @@ void route_recipient(struct recipient *recipient)
 		return;
 	}
 	choice = choose(recipient, &arena, &address);
+	trace_routed(recipient, &choice);
 	if (choice.kind == ROUTE_LOCAL) {
 		send_local(recipient, &address);
 	} else {

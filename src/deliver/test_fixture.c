@@ -8,6 +8,7 @@
 #include "os/log.h"
 #include "spool/body.h"
 #include "spool/id.h"
+#include "spool/trace_read.h"
 
 enum { QUEUE_MAX = 100, CONNECTIONS = 1000 };
 
@@ -227,6 +228,12 @@ void world_start(struct world *world, const char *config)
 	struct directory directory;
 
 	parts.store.commits[1] = &world->commit;
+	assert_int_equal(
+		trace_ring_new(world->spool_dir, world->loop,
+			       &(struct trace_ring_settings){ .limits = { 1 << 24, 1000000 } },
+			       &world->trace),
+		OK);
+	parts.trace = world->trace;
 	assert_int_equal(deliverer_new(&parts, &world->deliverer), OK);
 	deliver_generation_unref(parts.generation);
 	buffer_done(&world->directory);
@@ -256,13 +263,35 @@ static void on_stopped(void *context)
 	world->stopped = true;
 }
 
+static void end_deliverer(struct world *world)
+{
+	deliverer_free(world->deliverer);
+	trace_ring_free(world->trace);
+	world->deliverer = NULL;
+	world->trace = NULL;
+}
+
 void world_stop(struct world *world)
 {
 	world->stopped = false;
 	deliverer_stop(world->deliverer, on_stopped, world);
 	world_until(world, has_stopped, world);
-	deliverer_free(world->deliverer);
-	world->deliverer = NULL;
+	end_deliverer(world);
+}
+
+static enum error add_record(void *context, const struct trace_record *record)
+{
+	buffer_add(context, record->steps);
+	return OK;
+}
+
+void world_read_trace(struct world *world, uint64_t id, struct buffer *out)
+{
+	struct trace_report report;
+
+	end_deliverer(world);
+	buffer_clear(out);
+	assert_int_equal(trace_read(world->spool_dir, id, add_record, out, &report), OK);
 }
 
 static const struct peer_rule no_rules[] = { { NULL, NULL } };
@@ -288,7 +317,7 @@ void world_open(struct world *world, const char *config)
 
 void world_done(struct world *world)
 {
-	deliverer_free(world->deliverer);
+	end_deliverer(world);
 	peer_done(&world->peer);
 	os_pool_free(world->pool);
 	spool_port_free(world->port);

@@ -57,6 +57,7 @@ struct world {
 	struct facts_client *facts;
 	struct os_channel *facts_end;
 	struct buffer directory;
+	struct trace_ring *trace; // of the deliverer's life
 	struct deliverer *deliverer;
 	struct peer peer; // the MX host
 	uint64_t next_id;
@@ -82,6 +83,8 @@ void world_until_empty(struct world *world); // nothing is queued
 // Until each message that waits has been tried: nothing is in hand.
 void world_until_deferred(struct world *world, uint64_t count);
 void world_turn(struct world *world, uint64_t ms);
+// What the trace holds of a message, after the deliverer has ended.
+void world_read_trace(struct world *world, uint64_t id, struct buffer *out);
 
 // A message from sender to recipients (separated by blanks); waits until it is in the log.
 uint64_t world_submit(struct world *world, const char *sender, const char *recipients,

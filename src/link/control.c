@@ -100,16 +100,5 @@ enum error control_part_decode(struct view bytes, struct control_part *ret_part)
 
 void control_add_json_text(struct buffer *out, struct view text)
 {
-	struct buffer safe = buffer_with_max(JSON_TEXT_BYTES_MAX + 16);
-
-	text_add_escaped(&safe, text, JSON_TEXT_BYTES_MAX);
-	buffer_add_byte(out, '"');
-	for (size_t i = 0; i < safe.len; i++) {
-		if (safe.data[i] == '"' || safe.data[i] == '\\') {
-			buffer_add_byte(out, '\\');
-		}
-		buffer_add_byte(out, safe.data[i]);
-	}
-	buffer_add_byte(out, '"');
-	buffer_done(&safe);
+	text_add_json(out, text, JSON_TEXT_BYTES_MAX);
 }

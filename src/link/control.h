@@ -81,5 +81,5 @@ struct control_part {
 void control_part_encode(struct buffer *out, const struct control_part *part);
 enum error control_part_decode(struct view bytes, struct control_part *ret_part) must_check;
 
-// JSON string with its quotes; remote text is escaped as text_add_escaped does before it is quoted.
+// Remote text as a JSON string with its quotes (text_add_json), at most 4 KiB of it.
 void control_add_json_text(struct buffer *out, struct view text);

@@ -3,6 +3,7 @@
 #include "os/log.h"
 #include "policy/sender.h"
 #include "receive/session.h"
+#include "receive/trace.h"
 
 // Deciding about one address needs its expansion for a moment.
 enum { DECISION_BYTES_MAX = 4 * 1024 * 1024, LOGIN_BYTES_MAX = 256 * 1024, LOGIN_MS = 30000 };
@@ -34,9 +35,14 @@ static struct view login_text(const struct session *session)
 static void log_refused(struct session *session, const char *what, struct view from, struct view to,
 			const char *reason, const struct smtp_reply *reply)
 {
+	char id[SPOOL_ID_TEXT_LEN + 1] = "";
 	struct buffer ip;
 
-	LOG(LOG_NOTICE, "refused", LOG_TEXT("client", peer_text(session, &ip)),
+	if (session->transaction) {
+		spool_id_format(transaction_id(session->transaction), id);
+	}
+	LOG(LOG_NOTICE, "refused", LOG_TEXT("id", view_from_text(id)),
+	    LOG_TEXT("client", peer_text(session, &ip)),
 	    LOG_TEXT("listener", session->listener->config->name),
 	    LOG_TEXT("login", login_text(session)),
 	    LOG_TEXT("helo", smtp_server_helo(&session->server)),
@@ -199,13 +205,13 @@ static void on_mail(struct session *session, const struct smtp_event_mail *mail)
 		.config = session->generation->config,
 	};
 	struct verdict verdict = verdict_accept("");
+	struct smtp_reply reply;
 
 	if (spool_writer_admit(session->receiver->parts.writer) != OK) {
-		struct smtp_reply reply = smtp_reply(SMTP_REPLY_NO_STORAGE);
-
+		reply = smtp_reply(SMTP_REPLY_NO_STORAGE);
 		log_refused(session, "MAIL", mail->sender.text, (struct view){ 0 }, "storage",
 			    &reply);
-		answer_id(session, SMTP_REPLY_NO_STORAGE);
+		smtp_server_answer(&session->server, &reply, now_of(session));
 		return;
 	}
 	if (session->login && decide_sender(session, &mail->sender, &verdict) != OK) {
@@ -213,15 +219,18 @@ static void on_mail(struct session *session, const struct smtp_event_mail *mail)
 		return;
 	}
 	if (verdict.kind != VERDICT_ACCEPT) {
-		struct smtp_reply reply = reply_of(&verdict);
-
+		reply = reply_of(&verdict);
 		log_refused(session, "MAIL", mail->sender.text, (struct view){ 0 }, verdict.reason,
 			    &reply);
 		smtp_server_answer(&session->server, &reply, now_of(session));
 		return;
 	}
 	session->transaction = transaction_new(&place, mail);
-	answer_id(session, session->transaction ? SMTP_REPLY_SENDER_OK : SMTP_REPLY_NO_MEMORY);
+	reply = smtp_reply(session->transaction ? SMTP_REPLY_SENDER_OK : SMTP_REPLY_NO_MEMORY);
+	if (session->transaction) {
+		receive_trace_mail(session, mail, verdict.reason, &reply);
+	}
+	smtp_server_answer(&session->server, &reply, now_of(session));
 }
 
 static struct relay_verdict decide_recipient(struct session *session,
@@ -240,35 +249,47 @@ static struct relay_verdict decide_recipient(struct session *session,
 	return relay_decide(&session->generation->config->relay, &facts);
 }
 
+static void refuse_recipient(struct session *session, const struct address *recipient,
+			     const struct verdict *verdict, const struct smtp_reply *reply)
+{
+	session->receiver->counters.refused_recipients++;
+	log_refused(session, "RCPT", transaction_sender(session->transaction)->text,
+		    recipient->text, verdict->reason, reply);
+}
+
+static struct smtp_reply take_recipient(struct session *session, const struct address *recipient,
+					const struct directory_answer *expanded)
+{
+	switch (transaction_add_recipient(session->transaction, recipient, expanded)) {
+	case OK: return smtp_reply(SMTP_REPLY_RECIPIENT_OK);
+	case ERROR_LIMIT: return smtp_reply(SMTP_REPLY_TOO_MANY_RECIPIENTS);
+	default: return smtp_reply(SMTP_REPLY_NO_MEMORY);
+	}
+}
+
 static void on_rcpt(struct session *session, const struct address *recipient)
 {
 	struct arena arena = arena_with_max(DECISION_BYTES_MAX);
+	const struct directory_answer *expanded = NULL;
 	struct directory_answer answer;
 	struct relay_verdict verdict;
-	enum error error =
-		directory_resolve(&session->receiver->directory, &arena, recipient, &answer);
+	struct smtp_reply reply;
 
-	if (error == OK) {
-		verdict = decide_recipient(session, recipient, &answer);
-	}
-	if (error == OK && verdict.verdict.kind == VERDICT_ACCEPT) {
-		bool onward = verdict.destination == RELAY_ONWARD;
-
-		error = transaction_add_recipient(session->transaction, recipient,
-						  onward ? NULL : &answer);
-	} else if (error == OK) {
-		struct smtp_reply reply = reply_of(&verdict.verdict);
-
-		session->receiver->counters.refused_recipients++;
-		log_refused(session, "RCPT", transaction_sender(session->transaction)->text,
-			    recipient->text, verdict.verdict.reason, &reply);
-		smtp_server_answer(&session->server, &reply, now_of(session));
+	if (directory_resolve(&session->receiver->directory, &arena, recipient, &answer) != OK) {
+		answer_id(session, SMTP_REPLY_NO_MEMORY);
 		arena_done(&arena);
 		return;
 	}
-	answer_id(session, error == OK            ? SMTP_REPLY_RECIPIENT_OK
-			   : error == ERROR_LIMIT ? SMTP_REPLY_TOO_MANY_RECIPIENTS
-						  : SMTP_REPLY_NO_MEMORY);
+	verdict = decide_recipient(session, recipient, &answer);
+	if (verdict.verdict.kind == VERDICT_ACCEPT) {
+		expanded = verdict.destination == RELAY_ONWARD ? NULL : &answer;
+		reply = take_recipient(session, recipient, expanded);
+	} else {
+		reply = reply_of(&verdict.verdict);
+		refuse_recipient(session, recipient, &verdict.verdict, &reply);
+	}
+	receive_trace_recipient(session, recipient, &verdict, expanded, &reply);
+	smtp_server_answer(&session->server, &reply, now_of(session));
 	arena_done(&arena);
 }
 
@@ -300,10 +321,14 @@ static void on_data(struct session *session)
 		origin.tls_cipher = view_from_text(tls.cipher);
 	}
 	if (transaction_begin_body(session->transaction, &origin) != OK) {
+		struct smtp_reply reply = smtp_reply(SMTP_REPLY_NO_STORAGE);
+
+		receive_trace_reply(session, &reply);
 		drop_transaction(session);
-		answer_id(session, SMTP_REPLY_NO_STORAGE);
+		smtp_server_answer(&session->server, &reply, now_of(session));
 		return;
 	}
+	receive_trace_data(session);
 	transaction_on_ready(session->transaction, on_body_ready, session);
 	smtp_server_accept(&session->server, now_of(session));
 }
@@ -315,6 +340,7 @@ static void note_refused_message(struct session *session, const struct smtp_repl
 	session->receiver->counters.refused_messages++;
 	log_refused(session, "DATA", transaction_sender(transaction)->text,
 		    transaction_first_recipient(transaction), "message", why);
+	receive_trace_reply(session, why);
 }
 
 void conversation_refuse_body(struct session *session, const struct smtp_reply *why)
@@ -338,6 +364,7 @@ static void on_finished(void *context, struct smtp_reply reply)
 		conversation_refuse_message(session, &reply);
 	} else {
 		log_received(session, session->transaction);
+		receive_trace_reply(session, &reply);
 		smtp_server_answer(&session->server, &reply, now_of(session));
 		drop_transaction(session);
 	}
@@ -382,7 +409,10 @@ void conversation_answer(struct session *session, const struct smtp_event *event
 	case SMTP_EVENT_RCPT: on_rcpt(session, &event->rcpt.recipient); break;
 	case SMTP_EVENT_DATA: on_data(session); break;
 	case SMTP_EVENT_MESSAGE: on_message(session); break;
-	case SMTP_EVENT_RESET: drop_transaction(session); break;
+	case SMTP_EVENT_RESET:
+		receive_trace_end(session->transaction, "reset", "");
+		drop_transaction(session);
+		break;
 	case SMTP_EVENT_NONE: break;
 	}
 }

@@ -9,6 +9,7 @@
 #include "os/random.h"
 #include "os/socket.h"
 #include "process/process.h"
+#include "process/trace.h"
 #include "receive/receiver.h"
 
 enum {
@@ -28,6 +29,7 @@ struct receive {
 	struct os_wake *committed;  // from the committer's thread
 	struct os_channel *deliver; // told that something was committed
 	struct keeper_client *keeper;
+	struct trace_ring *trace;
 	struct receiver *receiver;
 	uint8_t ticket_secret[TLS_TICKET_SECRET_SIZE];
 	unsigned family;
@@ -128,6 +130,7 @@ static enum error configure(struct receive *receive, struct buffer *problem)
 		return error;
 	}
 	process_log(&receive->process, generation->config);
+	process_trace_configure(receive->trace, generation->config);
 	error = hand_over_sockets(receive, generation);
 	receive_generation_unref(generation);
 	return error;
@@ -245,6 +248,7 @@ static void add_status(struct buffer *out, const struct receive *receive)
 		buffer_printf(out, "\"%s\":%llu,", numbers[i].name,
 			      (unsigned long long)numbers[i].value);
 	}
+	process_trace_add_status(out, receive->trace);
 	buffer_printf(out, "\"spool\":\"%s\"}", error_text(writer.error));
 }
 
@@ -323,10 +327,15 @@ static enum error open_all(struct receive *receive, const struct config *config)
 		error = keeper_client_new(receive->process.loop, -1, &receive->keeper);
 	}
 	if (error == OK) {
+		error = process_trace_new(&receive->process, receive->family, config,
+					  &receive->trace);
+	}
+	if (error == OK) {
 		parts.loop = receive->process.loop;
 		parts.writer = receive->writer;
 		parts.pool = receive->pool;
 		parts.keeper = receive->keeper;
+		parts.trace = receive->trace;
 		parts.node = (uint8_t)(receive->family * 16);
 		error = receiver_new(&parts, &receive->receiver);
 	}
@@ -384,6 +393,7 @@ static void done(void *context)
 	struct receive *receive = context;
 
 	receiver_free(receive->receiver);
+	trace_ring_free(receive->trace);
 	os_pool_free(receive->pool);
 	spool_writer_close(receive->writer);
 	keeper_client_free(receive->keeper);

@@ -6,6 +6,7 @@
 #include "link/keeper.h"
 #include "receive/generation.h"
 #include "spool/body.h"
+#include "spool/trace_ring.h"
 
 struct receiver;
 
@@ -16,6 +17,7 @@ struct receiver_parts {
 	struct spool_writer *writer;
 	struct os_pool *pool;         // for large bodies
 	struct keeper_client *keeper; // NULL: no logins
+	struct trace_ring *trace;     // NULL: no trace
 	uint8_t node;                 // for queue ids: family * 16 + thread
 };
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "os/log.h"
+#include "receive/trace.h"
 
 enum {
 	LINGER_MS = 3000, // for the last reply to leave, and again for the peer to read it
@@ -177,6 +178,7 @@ static void close_politely(struct session *session)
 		log_peer(session, hostile ? LOG_WARNING : LOG_INFO, "closed",
 			 smtp_close_reason_text(reason));
 	}
+	receive_trace_end(session->transaction, "closed", smtp_close_reason_text(reason));
 	transaction_leave(session->transaction);
 	session->transaction = NULL;
 	session->phase = SESSION_CLOSING;

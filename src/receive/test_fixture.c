@@ -8,6 +8,7 @@
 #include "os/file.h"
 #include "os/log.h"
 #include "spool/inspect.h"
+#include "spool/trace_read.h"
 
 enum { JOBS_MAX = 1000, KEEPER_QUEUE_MAX = 100 };
 
@@ -201,8 +202,17 @@ void world_open(struct world *world, struct world_options options)
 		open_keeper(world);
 	}
 	open_listeners(world);
-	parts = (struct receiver_parts){ world->loop, world->writer, world->pool, world->keeper,
-					 16 };
+	assert_int_equal(trace_ring_new(world->dir, world->loop,
+					&(struct trace_ring_settings){
+						.family = 1, .limits = { 1 << 24, 1000000 } },
+					&world->trace),
+			 OK);
+	parts = (struct receiver_parts){ .loop = world->loop,
+					 .writer = world->writer,
+					 .pool = world->pool,
+					 .keeper = world->keeper,
+					 .trace = world->trace,
+					 .node = 16 };
 	assert_int_equal(receiver_new(&parts, &world->receiver), OK);
 	test_directory_build(&world->directory, &directory);
 	receiver_set_directory(world->receiver, directory);
@@ -212,9 +222,11 @@ void world_open(struct world *world, struct world_options options)
 void world_close_spool(struct world *world)
 {
 	receiver_free(world->receiver);
+	trace_ring_free(world->trace);
 	os_pool_free(world->pool);
 	spool_writer_close(world->writer);
 	world->receiver = NULL;
+	world->trace = NULL;
 	world->pool = NULL;
 	world->writer = NULL;
 }
@@ -242,6 +254,21 @@ static bool count_name(void *context, const char *name)
 	(void)name;
 	++*count;
 	return true;
+}
+
+static enum error add_record(void *context, const struct trace_record *record)
+{
+	buffer_add(context, record->steps);
+	return OK;
+}
+
+void world_read_trace(struct world *world, uint64_t id, struct buffer *out)
+{
+	struct trace_report report;
+
+	world_close_spool(world); // so that all of it is written
+	buffer_clear(out);
+	assert_int_equal(trace_read(world->dir, id, add_record, out, &report), OK);
 }
 
 unsigned world_body_files(struct world *world)

@@ -26,6 +26,7 @@ struct world {
 	struct spool_queue_page queue;
 	struct spool_writer *writer;
 	struct keeper_client *keeper;
+	struct trace_ring *trace;
 	struct os_channel *keeper_end;
 	bool keeper_is_slow; // keeps the question until world_keeper_answers
 	uint32_t keeper_question;
@@ -69,6 +70,8 @@ unsigned world_records(struct world *world); // how many
 void world_read(struct world *world, const char *reverse_path, struct record *ret_record);
 void record_done(struct record *record);
 unsigned world_body_files(struct world *world);
+// The steps that the trace holds of a message, after everything is closed for good.
+void world_read_trace(struct world *world, uint64_t id, struct buffer *out);
 
 struct peer {
 	struct world *world;

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "os/clock.h"
+#include "receive/trace.h"
 #include "receive/transaction_private.h"
 #include "spool/id.h"
 
@@ -35,6 +36,8 @@ struct transaction *transaction_new(const struct transaction_place *place,
 	}
 	transaction->envelope.id = spool_id_next(&place->receiver->ids, os_clock_wall_ms());
 	transaction->envelope.reverse_path = text;
+	transaction->trace = trace_ring_steps(place->receiver->parts.trace);
+	transaction->begun_ms = os_loop_now_ms(place->receiver->loop);
 	transaction->envelope.flags = (mail->body == SMTP_BODY_8BITMIME ? SPOOL_BODY_8BIT : 0) |
 				      (mail->smtputf8 ? SPOOL_SMTPUTF8 : 0);
 	return transaction;
@@ -44,7 +47,7 @@ void transaction_account(struct transaction *transaction)
 {
 	struct receiver_counters *counters = &transaction->place.receiver->counters;
 	size_t bytes = transaction->body.capacity + transaction->arena.used +
-		       (transaction->file ? FILE_BYTES : 0);
+		       transaction->trace.json.capacity + (transaction->file ? FILE_BYTES : 0);
 
 	counters->body_bytes += bytes;
 	counters->body_bytes -= transaction->accounted;
@@ -62,6 +65,8 @@ void transaction_free(struct transaction *transaction)
 	if (!transaction) {
 		return;
 	}
+	receive_trace_end(transaction, "lost", "the connection broke");
+	receive_trace_done(transaction);
 	transaction_discard_body(transaction);
 	table_done(&transaction->known);
 	arena_done(&transaction->arena);
@@ -128,8 +133,13 @@ static enum error examine(struct transaction *transaction)
 		.directory = &receiver->directory,
 	};
 
+	enum error error = examine_header(&facts, &transaction->arena, &transaction->verdict);
+
 	transaction->examined = true;
-	return examine_header(&facts, &transaction->arena, &transaction->verdict);
+	if (error == OK) {
+		receive_trace_header(transaction);
+	}
+	return error;
 }
 
 static bool should_go_to_file(const struct transaction *transaction)
@@ -312,6 +322,7 @@ static void on_appended(void *context, struct spool_append *append, enum error e
 	} else {
 		receiver->counters.failed_messages++;
 	}
+	receive_trace_stored(transaction, error, os_clock_mono_us() - transaction->append_us);
 	if (!transaction->done) {
 		free_left(transaction);
 		return;
@@ -327,12 +338,14 @@ static void append_record(struct transaction *transaction)
 	enum error error;
 
 	transaction->body_part = buffer_view(&transaction->body);
+	transaction->append_us = os_clock_mono_us();
 	set_appending(transaction, true);
 	error = spool_writer_append(transaction->place.receiver->port, &transaction->append,
 				    envelope, &transaction->body_part, transaction->file ? 0 : 1,
 				    on_appended, transaction);
 	if (error != OK) {
 		set_appending(transaction, false);
+		receive_trace_stored(transaction, error, 0);
 		transaction->place.receiver->counters.failed_messages++;
 		answer(transaction, smtp_reply(SMTP_REPLY_NO_STORAGE));
 	}

@@ -29,6 +29,9 @@ struct transaction {
 	void (*ready)(void *context);
 	void *ready_context;
 	uint64_t size_hint;
+	struct trace_steps trace;
+	bool trace_ended;             // how it ended is among them
+	uint64_t begun_ms, append_us; // monotonic
 };
 
 // Keeps the receiver's count of memory for messages true.

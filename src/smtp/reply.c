@@ -63,8 +63,12 @@ void smtp_reply_write(struct buffer *out, const struct smtp_reply *reply)
 	buffer_add_number(out, reply->code);
 	buffer_add_byte(out, ' ');
 	if (reply->status.class) {
-		buffer_printf(out, "%u.%u.%u ", (unsigned)reply->status.class,
-			      (unsigned)reply->status.subject, (unsigned)reply->status.detail);
+		buffer_add_number(out, reply->status.class);
+		buffer_add_byte(out, '.');
+		buffer_add_number(out, reply->status.subject);
+		buffer_add_byte(out, '.');
+		buffer_add_number(out, reply->status.detail);
+		buffer_add_byte(out, ' ');
 	}
 	buffer_add_text(out, reply->text);
 	buffer_add(out, VIEW("\r\n"));

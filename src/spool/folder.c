@@ -8,9 +8,11 @@
 
 enum { ZERO_CHUNK_BYTES = 1024 * 1024 };
 
-static enum error open_or_make(int dir, const char *name, bool make, uint32_t mode, int *ret_dir)
+enum error spool_folder_open_part(int dir, const char *name, bool make, bool shared_group,
+				  int *ret_dir)
 {
 	enum error error = os_dir_open_at(dir, name, ret_dir);
+	uint32_t mode = shared_group ? 02770 : 0700;
 
 	if (error != ERROR_NOT_FOUND || !make) {
 		return error;
@@ -26,16 +28,20 @@ static enum error open_or_make(int dir, const char *name, bool make, uint32_t mo
 	return os_dir_open_at(dir, name, ret_dir);
 }
 
+uint32_t spool_folder_file_mode(bool shared_group)
+{
+	return shared_group ? 0660 : 0600;
+}
+
 enum error spool_folder_open(int dir, bool make, bool shared_group, struct spool_folder *ret_folder)
 {
 	struct spool_folder folder = { .log = -1,
 				       .body = -1,
-				       .file_mode = shared_group ? 0660 : 0600 };
-	uint32_t mode = shared_group ? 02770 : 0700;
-	enum error error = open_or_make(dir, "log", make, mode, &folder.log);
+				       .file_mode = spool_folder_file_mode(shared_group) };
+	enum error error = spool_folder_open_part(dir, "log", make, shared_group, &folder.log);
 
 	if (!error) {
-		error = open_or_make(dir, "body", make, mode, &folder.body);
+		error = spool_folder_open_part(dir, "body", make, shared_group, &folder.body);
 	}
 	if (error) {
 		spool_folder_close(&folder);
@@ -78,6 +84,7 @@ void spool_segment_name(uint16_t family, uint32_t segment, char ret_name[SPOOL_S
 struct listing {
 	spool_segment_fn *fn;
 	void *context;
+	uint32_t segments_max;
 };
 
 static bool hex_number(struct view digits, uint32_t *ret_number)
@@ -104,18 +111,24 @@ static bool list_name(void *context, const char *name)
 
 	if (text.len == SPOOL_SEGMENT_NAME_BYTES - 1 && text.data[2] == '-' &&
 	    hex_number(view_first(text, 2), &family) && hex_number(view_from(text, 3), &segment) &&
-	    family < SPOOL_FAMILIES_MAX && segment < SPOOL_SEGMENTS_MAX) {
+	    family < SPOOL_FAMILIES_MAX && segment < listing->segments_max) {
 		listing->fn(listing->context, (uint16_t)family, segment);
 	}
 	return true;
 }
 
+enum error spool_folder_list_names(int dir, uint32_t segments_max, spool_segment_fn *fn,
+				   void *context)
+{
+	struct listing listing = { fn, context, segments_max };
+
+	return os_dir_list(dir, list_name, &listing);
+}
+
 enum error spool_folder_list_segments(const struct spool_folder *folder, spool_segment_fn *fn,
 				      void *context)
 {
-	struct listing listing = { fn, context };
-
-	return os_dir_list(folder->log, list_name, &listing);
+	return spool_folder_list_names(folder->log, SPOOL_SEGMENTS_MAX, fn, context);
 }
 
 static enum error write_zeros(int file, uint32_t segment_bytes)
