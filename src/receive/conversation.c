@@ -2,7 +2,7 @@
 
 #include "os/log.h"
 #include "policy/sender.h"
-#include "receive/session.h"
+#include "receive/charge.h"
 
 // Deciding about one address needs its expansion for a moment.
 enum { DECISION_BYTES_MAX = 4 * 1024 * 1024, LOGIN_BYTES_MAX = 256 * 1024, LOGIN_MS = 30000 };
@@ -250,6 +250,7 @@ static void on_rcpt(struct session *session, const struct address *recipient)
 
 	if (error == OK) {
 		verdict = decide_recipient(session, recipient, &answer);
+		verdict.verdict = charge_recipient(session, &verdict.verdict, recipient, &answer);
 	}
 	if (error == OK && verdict.verdict.kind == VERDICT_ACCEPT) {
 		bool onward = verdict.destination == RELAY_ONWARD;
@@ -272,8 +273,12 @@ static void on_rcpt(struct session *session, const struct address *recipient)
 	arena_done(&arena);
 }
 
-static void drop_transaction(struct session *session)
+void conversation_end_transaction(struct session *session)
 {
+	if (session->body_bytes && !session->excused) {
+		charge_discarded(session);
+	}
+	session->body_bytes = 0;
 	transaction_leave(session->transaction);
 	session->transaction = NULL;
 }
@@ -300,10 +305,11 @@ static void on_data(struct session *session)
 		origin.tls_cipher = view_from_text(tls.cipher);
 	}
 	if (transaction_begin_body(session->transaction, &origin) != OK) {
-		drop_transaction(session);
+		conversation_end_transaction(session);
 		answer_id(session, SMTP_REPLY_NO_STORAGE);
 		return;
 	}
+	session->excused = false;
 	transaction_on_ready(session->transaction, on_body_ready, session);
 	smtp_server_accept(&session->server, now_of(session));
 }
@@ -319,15 +325,17 @@ static void note_refused_message(struct session *session, const struct smtp_repl
 
 void conversation_refuse_body(struct session *session, const struct smtp_reply *why)
 {
+	session->excused = why->code < 500;
 	note_refused_message(session, why);
 	smtp_server_body_refuse(&session->server, why);
 }
 
 void conversation_refuse_message(struct session *session, const struct smtp_reply *why)
 {
+	session->excused = why->code < 500;
 	note_refused_message(session, why);
 	smtp_server_answer(&session->server, why, now_of(session));
-	drop_transaction(session);
+	conversation_end_transaction(session);
 }
 
 static void on_finished(void *context, struct smtp_reply reply)
@@ -338,8 +346,9 @@ static void on_finished(void *context, struct smtp_reply reply)
 		conversation_refuse_message(session, &reply);
 	} else {
 		log_received(session, session->transaction);
+		charge_credit(session, transaction_bytes(session->transaction));
 		smtp_server_answer(&session->server, &reply, now_of(session));
-		drop_transaction(session);
+		conversation_end_transaction(session);
 	}
 	if (!session->finishing) {
 		session_resume(session);
@@ -348,6 +357,7 @@ static void on_finished(void *context, struct smtp_reply reply)
 
 static void on_message(struct session *session)
 {
+	session->excused = true; // it came whole: who leaves now did nothing wrong
 	// An answer at once must not parse on from inside the parser.
 	session->finishing = true;
 	transaction_finish(session->transaction, on_finished, session);
@@ -382,7 +392,7 @@ void conversation_answer(struct session *session, const struct smtp_event *event
 	case SMTP_EVENT_RCPT: on_rcpt(session, &event->rcpt.recipient); break;
 	case SMTP_EVENT_DATA: on_data(session); break;
 	case SMTP_EVENT_MESSAGE: on_message(session); break;
-	case SMTP_EVENT_RESET: drop_transaction(session); break;
+	case SMTP_EVENT_RESET: conversation_end_transaction(session); break;
 	case SMTP_EVENT_NONE: break;
 	}
 }

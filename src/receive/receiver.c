@@ -10,6 +10,7 @@ enum {
 	ACCEPTS_PER_TURN = 64,
 	ACCEPT_PAUSE_MS = 100,
 	PEERS_MAX = 1000000,
+	RATES_MAX = 1000000,
 };
 
 static void on_connection(void *context, int events);
@@ -18,7 +19,7 @@ static void on_connection(void *context, int events);
 
 struct rate_key receiver_peer_key(const struct receiver *receiver, const struct ip_address *peer)
 {
-	return rate_key_of_address(receiver->peers_secret, RATE_CONNECTION, peer);
+	return rate_key_of_address(receiver->secret, RATE_CONNECTION, peer);
 }
 
 static bool admit(struct receiver *receiver, const struct ip_address *peer)
@@ -102,12 +103,15 @@ enum error receiver_new(const struct receiver_parts *parts, struct receiver **re
 	receiver->loop = parts->loop;
 	list_init(&receiver->sessions);
 	list_init(&receiver->gone);
-	receiver->peers_secret = os_random_hash_key();
+	receiver->secret = os_random_hash_key();
 	spool_id_source_init(&receiver->ids, parts->node, spool_writer_last_id(parts->writer));
 	receiver->bury = (struct os_hook){ .fn = bury, .context = receiver };
 	os_hook_add_before_sleep(receiver->loop, &receiver->bury);
 	receiver->scratch = calloc(1, RECEIVER_SCRATCH_BYTES);
 	error = receiver->scratch ? count_table_new(PEERS_MAX, &receiver->peers) : ERROR_NO_MEMORY;
+	if (error == OK) {
+		error = rate_table_new(RATES_MAX, &receiver->rates);
+	}
 	if (error == OK) {
 		error = spool_port_new(parts->writer, parts->loop, &receiver->port);
 	}
@@ -147,6 +151,7 @@ void receiver_free(struct receiver *receiver)
 	os_hook_remove(receiver->loop, &receiver->bury);
 	spool_port_free(receiver->port);
 	count_table_free(receiver->peers);
+	rate_table_free(receiver->rates);
 	receive_generation_unref(receiver->generation);
 	free(receiver->scratch);
 	free(receiver);
@@ -223,5 +228,8 @@ void receiver_stop(struct receiver *receiver, void (*stopped)(void *context), vo
 
 struct receiver_counters receiver_counters(const struct receiver *receiver)
 {
-	return receiver->counters;
+	struct receiver_counters counters = receiver->counters;
+
+	counters.forgotten_rates = rate_table_forgotten(receiver->rates);
+	return counters;
 }

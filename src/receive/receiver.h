@@ -23,6 +23,10 @@ struct receiver_counters {
 	uint64_t connections, refused_connections; // accepted; turned away by a limit
 	uint64_t messages, bytes;                  // accepted and durable
 	uint64_t refused_recipients, refused_messages, failed_messages;
+	uint64_t unknown_recipients, relay_attempts; // charged to clients
+	uint64_t limited_recipients;                 // refused for what was charged before
+	uint64_t discarded_bytes;                    // of bodies that came to nothing
+	uint64_t forgotten_rates; // clients forgotten early, since there were too many
 	uint64_t logins, failed_logins;
 	uint64_t tls_failures,
 		hostile;     // broken handshakes; sessions that broke the protocol on purpose

@@ -28,7 +28,8 @@ struct receiver {
 	struct list gone; // sessions to bury when the turn ends
 	struct os_hook bury;
 	struct count_table *peers; // connections open now, per peer
-	struct hash_key peers_secret;
+	struct rate_table *rates;  // what clients did wrong
+	struct hash_key secret;    // of the keys of both
 	struct receiver_counters counters;
 	unsigned committing; // transactions in the hands of the pool or the committer
 	char *scratch;       // input of whichever session runs; nothing survives in it

@@ -70,9 +70,8 @@ void session_end(struct session *session)
 	os_watch_free(session->watch);
 	session->watch = NULL;
 	stream_close(&session->stream);
+	conversation_end_transaction(session);
 	conversation_login_done(session);
-	transaction_leave(session->transaction);
-	session->transaction = NULL;
 	receiver_left(receiver);
 }
 
@@ -177,8 +176,7 @@ static void close_politely(struct session *session)
 		log_peer(session, hostile ? LOG_WARNING : LOG_INFO, "closed",
 			 smtp_close_reason_text(reason));
 	}
-	transaction_leave(session->transaction);
-	session->transaction = NULL;
+	conversation_end_transaction(session);
 	session->phase = SESSION_CLOSING;
 	os_timer_set(&session->timer, LINGER_MS);
 	finish_closing(session);
@@ -209,6 +207,7 @@ static void decode(struct session *session, char *room, size_t len, struct view 
 	struct smtp_reply why;
 	enum smtp_step step = smtp_server_body(server, room, len, now_of(session), &chunk, &event);
 
+	session->body_bytes += chunk.taken;
 	*input = (struct view){ 0 };
 	if (chunk.taken < len) {
 		memcpy(session->receiver->scratch, room + chunk.taken, len - chunk.taken);
