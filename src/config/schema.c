@@ -308,7 +308,8 @@ static const struct schema_field limit_fields[] = {
 	  .help = "Replies that a client has not read." },
 	{ "body_memory", SCHEMA_SIZE, MEMBER(struct config_limits, body_memory_bytes), .min = MIB,
 	  .max = 1024 * GIB, .fallback = "256MiB",
-	  .help = "Messages in memory, all together; above it they are refused for now." },
+	  .help = "Messages in memory, all together. Above half of it larger ones go to the disk "
+		  "early; above it they are refused for now." },
 	{ "body_memory_per_message", SCHEMA_SIZE,
 	  MEMBER(struct config_limits, body_memory_per_message_bytes), .min = 4 * KIB,
 	  .max = 16 * MIB, .fallback = "256KiB",

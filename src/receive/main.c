@@ -27,6 +27,7 @@ struct receive {
 	const struct spool_queue_page *queue;
 	struct os_wake *committed;  // from the committer's thread
 	struct os_channel *deliver; // told that something was committed
+	struct receive_common *common;
 	struct keeper_client *keeper;
 	struct receiver *receiver;
 	uint8_t ticket_secret[TLS_TICKET_SECRET_SIZE];
@@ -233,12 +234,13 @@ static void add_status(struct buffer *out, const struct receive *receive)
 		{ "messages_refused", counters.refused_messages },
 		{ "messages_failed", counters.failed_messages },
 		{ "bytes_discarded", counters.discarded_bytes },
-		{ "clients_forgotten", counters.forgotten_rates },
+		{ "bodies_spilled", counters.spilled },
 		{ "logins", counters.logins },
 		{ "logins_failed", counters.failed_logins },
 		{ "tls_failures", counters.tls_failures },
 		{ "hostile_sessions", counters.hostile },
-		{ "body_bytes", counters.body_bytes },
+		{ "body_bytes", atomic_load(&receive->common->body_bytes) },
+		{ "clients_forgotten", receive_common_forgotten(receive->common) },
 		{ "spool_batches", writer.batches },
 		{ "spool_records", writer.records },
 		{ "spool_failures", writer.failures },
@@ -314,6 +316,9 @@ static enum error open_all(struct receive *receive, const struct config *config)
 	enum error error = os_loop_new(&receive->process.loop);
 
 	if (error == OK) {
+		error = receive_common_new(&receive->common);
+	}
+	if (error == OK) {
 		error = os_wake_new(receive->process.loop, on_committed, receive,
 				    &receive->committed);
 	}
@@ -329,6 +334,7 @@ static enum error open_all(struct receive *receive, const struct config *config)
 	}
 	if (error == OK) {
 		parts.loop = receive->process.loop;
+		parts.common = receive->common;
 		parts.writer = receive->writer;
 		parts.pool = receive->pool;
 		parts.keeper = receive->keeper;
@@ -390,6 +396,7 @@ static void done(void *context)
 
 	receiver_free(receive->receiver);
 	os_pool_free(receive->pool);
+	receive_common_free(receive->common);
 	spool_writer_close(receive->writer);
 	keeper_client_free(receive->keeper);
 	os_channel_free(receive->deliver);

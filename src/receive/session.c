@@ -63,9 +63,7 @@ void session_end(struct session *session)
 	list_remove(&session->link);
 	list_add_last(&receiver->gone, &session->link);
 	receiver->counters.sessions--;
-	if (!session->over_limit) {
-		count_leave(receiver->peers, receiver_peer_key(receiver, &session->peer));
-	}
+	receive_common_leave(receiver->parts.common, &session->peer, !session->over_limit);
 	os_timer_stop(&session->timer);
 	os_watch_free(session->watch);
 	session->watch = NULL;
@@ -213,7 +211,8 @@ static void decode(struct session *session, char *room, size_t len, struct view 
 		memcpy(session->receiver->scratch, room + chunk.taken, len - chunk.taken);
 		*input = view_of(session->receiver->scratch, len - chunk.taken);
 	}
-	if (!refused_before && !transaction_keep(session->transaction, chunk.kept, &why)) {
+	if (!refused_before && !transaction_keep(session->transaction, chunk.kept,
+						 event.kind == SMTP_EVENT_MESSAGE, &why)) {
 		if (step == SMTP_STEP_BODY) {
 			conversation_refuse_body(session, &why);
 		} else if (event.kind == SMTP_EVENT_MESSAGE) {
@@ -494,9 +493,7 @@ void session_start(struct receiver *receiver, const struct receive_listener *lis
 
 	if (!session) {
 		os_socket_close(socket);
-		if (!over_limit) {
-			count_leave(receiver->peers, receiver_peer_key(receiver, peer));
-		}
+		receive_common_leave(receiver->parts.common, peer, !over_limit);
 		return;
 	}
 	session->receiver = receiver;

@@ -133,6 +133,11 @@ void world_until_sessions(struct world *world, uint64_t count)
 	world_until(world, has_sessions, &wanted);
 }
 
+uint64_t world_body_bytes(struct world *world)
+{
+	return atomic_load(&world->common->body_bytes);
+}
+
 static void on_stopped(void *context)
 {
 	struct world *world = context;
@@ -201,8 +206,9 @@ void world_open(struct world *world, struct world_options options)
 		open_keeper(world);
 	}
 	open_listeners(world);
-	parts = (struct receiver_parts){ world->loop, world->writer, world->pool, world->keeper,
-					 16 };
+	assert_int_equal(receive_common_new(&world->common), OK);
+	parts = (struct receiver_parts){ world->loop, world->common, world->writer,
+					 world->pool, world->keeper, 16 };
 	assert_int_equal(receiver_new(&parts, &world->receiver), OK);
 	test_directory_build(&world->directory, &directory);
 	receiver_set_directory(world->receiver, directory);
@@ -213,8 +219,10 @@ void world_close_spool(struct world *world)
 {
 	receiver_free(world->receiver);
 	os_pool_free(world->pool);
+	receive_common_free(world->common);
 	spool_writer_close(world->writer);
 	world->receiver = NULL;
+	world->common = NULL;
 	world->pool = NULL;
 	world->writer = NULL;
 }
