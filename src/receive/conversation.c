@@ -328,6 +328,15 @@ void conversation_refuse_body(struct session *session, const struct smtp_reply *
 	session->excused = why->code < 500;
 	note_refused_message(session, why);
 	smtp_server_body_refuse(&session->server, why);
+	transaction_discard_body(session->transaction);
+}
+
+void conversation_body_refused(struct session *session)
+{
+	struct smtp_reply why = smtp_reply(SMTP_REPLY_TOO_BIG);
+
+	note_refused_message(session, &why);
+	transaction_discard_body(session->transaction);
 }
 
 void conversation_refuse_message(struct session *session, const struct smtp_reply *why)

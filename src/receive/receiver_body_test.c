@@ -20,7 +20,7 @@ static int set_up(void **state)
 static int set_up_with_memory(void **state)
 {
 	(void)state;
-	world_open(&world, (struct world_options){ 0 });
+	world_open(&world, (struct world_options){ .config = "limits: { data_stall: 1s }\n" });
 	return 0;
 }
 
@@ -108,6 +108,7 @@ static void a_body_over_the_limit_is_refused_and_the_connection_goes_on(void **s
 	begin_message(&peer, "MAIL FROM:<big@a.example>\r\n");
 	peer_send(&peer, buffer_view(&body));
 	peer_ask(&peer, ".\r\n", "552 5.3.4");
+	assert_int_equal(receiver_counters(world.receiver).refused_messages, 1);
 	begin_message(&peer, "MAIL FROM:<small@a.example>\r\n");
 	peer_ask(&peer, "x\r\n.\r\n", "250 ");
 	peer_close(&peer);
@@ -259,13 +260,39 @@ static void a27_what_a_dropped_body_still_holds_is_counted(void **state)
 	peer_greet(&peer, &world, PORT_RELAY);
 	begin_message(&peer, "MAIL FROM:<a@a.example>\r\n");
 	peer_send(&peer, buffer_view(&body));
-	world_until(&world, a_file_is_open, &blockage);
+	world_until(&world, a_file_is_open, NULL);
 	peer_reset(&peer);
 	world_until_sessions(&world, 0);
 	held = world_body_bytes(&world);
 	sem_post(&blockage.go);
 	world_until(&world, memory_is_back, NULL);
 	assert_int_equal(held, 2 * SPOOL_BODY_BUFFER_BYTES);
+	sem_destroy(&blockage.go);
+	buffer_done(&body);
+}
+
+// While it is the disk that does not go on, the client is let go, but not blamed.
+static void who_waits_for_our_disk_is_not_charged(void **state)
+{
+	struct blockage blockage = { .job = { .work = wait_for_go, .done = job_done } };
+	struct peer peer;
+	struct buffer body;
+	uint64_t discarded;
+
+	(void)state;
+	sem_init(&blockage.go, 0, 0);
+	make_body(&body, 4 << 20);
+	assert_int_equal(os_pool_submit(world.pool, &blockage.job), OK);
+	peer_greet(&peer, &world, PORT_RELAY);
+	begin_message(&peer, "MAIL FROM:<a@a.example>\r\n");
+	peer_send(&peer, buffer_view(&body));
+	world_until(&world, a_file_is_open, NULL);
+	world_until_sessions(&world, 0);
+	discarded = receiver_counters(world.receiver).discarded_bytes;
+	sem_post(&blockage.go);
+	world_until(&world, memory_is_back, NULL);
+	assert_int_equal(discarded, 0);
+	peer_close(&peer);
 	sem_destroy(&blockage.go);
 	buffer_done(&body);
 }
@@ -329,6 +356,8 @@ int main(void)
 		TEST(a26_memory_for_bodies_is_bounded),
 		TEST(bodies_spill_when_memory_is_short),
 		cmocka_unit_test_setup_teardown(a27_what_a_dropped_body_still_holds_is_counted,
+						set_up_with_memory, tear_down),
+		cmocka_unit_test_setup_teardown(who_waits_for_our_disk_is_not_charged,
 						set_up_with_memory, tear_down),
 		TEST(a_body_that_grows_past_the_budget_gets_452),
 		TEST(peers_that_vanish_leave_no_file),

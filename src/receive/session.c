@@ -211,17 +211,19 @@ static void decode(struct session *session, char *room, size_t len, struct view 
 		memcpy(session->receiver->scratch, room + chunk.taken, len - chunk.taken);
 		*input = view_of(session->receiver->scratch, len - chunk.taken);
 	}
-	if (!refused_before && !transaction_keep(session->transaction, chunk.kept,
-						 event.kind == SMTP_EVENT_MESSAGE, &why)) {
-		if (step == SMTP_STEP_BODY) {
-			conversation_refuse_body(session, &why);
-		} else if (event.kind == SMTP_EVENT_MESSAGE) {
+	if (refused_before || step == SMTP_STEP_CLOSE) {
+		// nothing of it is kept
+	} else if (smtp_server_body_refused(server) || event.kind == SMTP_EVENT_RESET) {
+		conversation_body_refused(session); // by the machine
+	} else if (!transaction_keep(session->transaction, chunk.kept,
+				     event.kind == SMTP_EVENT_MESSAGE, &why)) {
+		if (event.kind == SMTP_EVENT_MESSAGE) {
 			conversation_refuse_message(session, &why);
 			return;
 		}
-	}
-	if (!refused_before && smtp_server_body_refused(server)) {
-		transaction_discard_body(session->transaction);
+		if (step == SMTP_STEP_BODY) {
+			conversation_refuse_body(session, &why);
+		}
 	}
 	if (step == SMTP_STEP_EVENT) {
 		conversation_answer(session, &event);
@@ -472,6 +474,7 @@ static void on_timer(void *context)
 		arm_deadline(session); // it was not a deadline: see read_on
 		read_on(session);
 	} else {
+		session->excused |= waits_for_file(session);
 		smtp_server_timeout(&session->server);
 		run_pending(session);
 	}

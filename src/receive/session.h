@@ -63,6 +63,8 @@ void conversation_answer(struct session *session, const struct smtp_event *event
 void conversation_refuse_message(struct session *session, const struct smtp_reply *why);
 // The same while it still comes: the rest is skipped.
 void conversation_refuse_body(struct session *session, const struct smtp_reply *why);
+// The machine does so by itself: it is too big.
+void conversation_body_refused(struct session *session);
 // The end of the transaction, on whatever way; does nothing where there is none.
 void conversation_end_transaction(struct session *session);
 void conversation_login_done(struct session *session); // drops who is logged in
