@@ -42,7 +42,6 @@ enum error os_socket_connect(const struct os_address *address, const struct os_a
 			     int *ret_socket) must_check;
 enum error os_socket_connect_result(int socket) must_check;
 enum error os_socket_local_address(int socket, struct os_address *ret_address) must_check;
-enum error os_socket_peer_address(int socket, struct os_address *ret_address) must_check;
 
 // At most size bytes. ERROR_AGAIN: not now. ERROR_CLOSED: the peer has sent its end.
 enum error os_socket_receive(int socket, void *bytes, size_t size, size_t *ret_len) must_check;
