@@ -86,6 +86,41 @@ def test_a_pipelined_group_is_answered_in_order(server):
 		assert [wire.reply()[:3] for _ in range(8)] == ["250", "250", "550", "250", "550", "250", "250", "503"]
 
 
+def guess(server, times):
+	"""The replies to so many names that do not exist, a few to a connection."""
+	replies = []
+	for _ in range(times):
+		with Wire(server) as wire:
+			wire.expect("250", "EHLO client.test")
+			wire.expect("250", "MAIL FROM:<x@far.example>")
+			wire.send("RCPT TO:<nobody@example.org>\r\n")
+			replies.append(wire.reply()[:9])
+	return replies
+
+
+def test_a34_guesses_and_relaying_are_counted_and_told():
+	with Server(limits={"unknown_recipients_per_address": 5, "relay_attempts_per_address": 2}) as server:
+		assert guess(server, 7) == ["550 5.1.1"] * 5 + ["450 4.7.1"] * 2
+		with Wire(server) as wire:
+			wire.expect("250", "EHLO client.test")
+			wire.expect("250", "MAIL FROM:<x@far.example>")
+			wire.expect("550 5.7.1", "RCPT TO:<x@other.example>")
+			wire.expect("550 5.7.1", "RCPT TO:<x@other.example>")
+			wire.expect("421 4.7.0", "RCPT TO:<x@other.example>")
+		status = server.status()["receive"]
+		assert status["recipients_unknown"] == 5
+		assert status["relay_attempts"] == 2
+		assert status["recipients_limited"] == 3
+		log = server.log_path.read_text()
+		assert '"reason":"unknown_recipients"' in log and '"reason":"relay_attempts"' in log
+
+
+def test_trusted_networks_are_not_counted():
+	with Server(limits={"unknown_recipients_per_address": 2}, relay={"networks": ["127.0.0.0/8"]}) as server:
+		assert guess(server, 5) == ["550 5.1.1"] * 5
+		assert server.status()["receive"]["recipients_unknown"] == 0
+
+
 # ---- noise
 
 def noise(chance):

@@ -41,7 +41,8 @@ def server(sink, tmp_path_factory):
 		},
 		routes=[{"to": "*", "via": {"host": "127.0.0.2", "ports": [sink.port]}}],
 		limits={"connections_per_address": 1000, "errors": 200, "login_failures_per_address": 100000,
-			"login_failures_per_account": 100000},
+			"login_failures_per_account": 100000, "relay_attempts_per_address": 100000,
+			"unknown_recipients_per_address": 100000},
 	) as server:
 		server.add_user(ALICE)
 		server.add_user(BOB, "secret", "--sender", "*@shop.example")

@@ -13,6 +13,7 @@
 #include "base/arena.h"
 #include "base/buffer.h"
 #include "os/log.h"
+#include "policy/conduct.h"
 #include "policy/login.h"
 #include "policy/relay.h"
 #include "policy/retry.h"
@@ -119,6 +120,7 @@ struct config_limits {
 	uint64_t unread_output_bytes;
 	uint64_t body_memory_bytes;
 	uint64_t body_memory_per_message_bytes;
+	struct conduct_limits conduct;
 	struct login_limits logins;
 	uint64_t logins_waiting;
 	uint64_t alias_depth;

@@ -320,11 +320,31 @@ static const struct schema_field limit_fields[] = {
 	  .help = "Replies that a client has not read." },
 	{ "body_memory", SCHEMA_SIZE, MEMBER(struct config_limits, body_memory_bytes), .min = MIB,
 	  .max = 1024 * GIB, .fallback = "256MiB",
-	  .help = "Messages in memory, all together; above it they are refused for now." },
+	  .help = "Messages in memory, all together. Above half of it larger ones go to the disk "
+		  "early; above it they are refused for now." },
 	{ "body_memory_per_message", SCHEMA_SIZE,
 	  MEMBER(struct config_limits, body_memory_per_message_bytes), .min = 4 * KIB,
 	  .max = 16 * MIB, .fallback = "256KiB",
 	  .help = "A message in memory; a larger one gets a file of its own." },
+	{ "unknown_recipients_per_address", SCHEMA_NUMBER,
+	  MEMBER(struct config_limits, conduct.unknown_recipients), .min = 1, .max = 1000000,
+	  .fallback = "100",
+	  .help = "Recipients that do not exist, asked for from one IPv4 address or IPv6 /64, "
+		  "or by one login, in conduct_time; then its mail is put off. Each message "
+		  "taken makes up for one." },
+	{ "relay_attempts_per_address", SCHEMA_NUMBER,
+	  MEMBER(struct config_limits, conduct.relay_attempts), .min = 1, .max = 1000000,
+	  .fallback = "100",
+	  .help = "Attempts to relay from one address in conduct_time; each one more closes its "
+		  "connection." },
+	{ "discarded_per_address", SCHEMA_SIZE,
+	  MEMBER(struct config_limits, conduct.discarded_bytes), .min = MIB, .max = 1024 * GIB,
+	  .fallback = "1GiB",
+	  .help = "Of messages broken off or refused, from one address or by one login, in "
+		  "conduct_time; then its mail is put off. Messages taken make up for as much." },
+	{ "conduct_time", SCHEMA_DURATION, MEMBER(struct config_limits, conduct.period_ms),
+	  .min = SECOND, .max = 7 * DAY, .fallback = "1h",
+	  .help = "After it, what a client did wrong is forgotten." },
 	{ "login_failures_per_address", SCHEMA_NUMBER,
 	  MEMBER(struct config_limits, logins.per_address.burst), .min = 1, .max = 100000,
 	  .fallback = "10", .help = "Wrong passwords from one address in login_failure_time." },

@@ -147,20 +147,6 @@ struct header_facts header_facts_of(struct view message)
 	return facts;
 }
 
-bool header_find(struct view message, struct view name, struct header_field *ret_field)
-{
-	struct header_walk walk = header_walk_of(message);
-	struct header_field field;
-
-	while (header_next(&walk, &field)) {
-		if (view_equal_nocase(field.name, name)) {
-			*ret_field = field;
-			return true;
-		}
-	}
-	return false;
-}
-
 static bool names_mailbox(struct view value, struct view address_key)
 {
 	struct arena arena = arena_with_max(4096);

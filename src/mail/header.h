@@ -71,9 +71,6 @@ struct header_facts {
 
 struct header_facts header_facts_of(struct view message);
 
-// The first field of this name, in any case.
-bool header_find(struct view message, struct view name, struct header_field *ret_field);
-
 // A Delivered-To field names this mailbox (its struct address key): it has been here before.
 bool header_was_delivered_to(struct view message, struct view address_key);
 

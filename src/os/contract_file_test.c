@@ -30,10 +30,6 @@ static void file_holds_what_was_written(void **state)
 	assert_int_equal(len, 4);
 	assert_int_equal(os_file_read_some(file, 100, bytes, 8, &len), OK);
 	assert_int_equal(len, 0);
-	assert_int_equal(os_file_resize(file, 4), OK);
-	assert_int_equal(os_file_resize(file, 6), OK);
-	assert_int_equal(os_file_read_at(file, 0, bytes, 6), OK);
-	assert_memory_equal(bytes, "\0\0\0a\0\0", 6);
 	assert_int_equal(os_file_sync_data(file), OK);
 	os_file_close(file);
 }
@@ -80,8 +76,6 @@ static void names_follow_the_rules(void **state)
 	assert_int_equal(os_file_info_at(sub, "b", &info), OK);
 	assert_true(info.is_regular && !info.is_dir && !info.is_link);
 	assert_int_equal(info.mode, 0640);
-	assert_int_equal(os_file_link_at(sub, "b", dir, "c"), OK);
-	assert_int_equal(os_file_link_at(sub, "b", dir, "c"), ERROR_EXISTS);
 	assert_int_equal(os_file_remove_at(sub, "b"), OK);
 	assert_int_equal(os_file_remove_at(sub, "b"), ERROR_NOT_FOUND);
 	assert_int_equal(os_dir_sync(sub), OK);
@@ -148,22 +142,6 @@ static void whole_file_is_replaced_and_read(void **state)
 	buffer_done(&path);
 }
 
-static void appended_bytes_follow_each_other(void **state)
-{
-	struct contract *contract = *state;
-	char bytes[6];
-	int file;
-
-	assert_int_equal(os_file_open_at(contract->dir, "log",
-					 OS_READ | OS_WRITE | OS_CREATE | OS_APPEND, 0600, &file),
-			 OK);
-	assert_int_equal(os_file_append(file, VIEW("one")), OK);
-	assert_int_equal(os_file_append(file, VIEW("two")), OK);
-	assert_int_equal(os_file_read_at(file, 0, bytes, 6), OK);
-	assert_memory_equal(bytes, "onetwo", 6);
-	os_file_close(file);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -173,7 +151,6 @@ int main(void)
 		CONTRACT_TEST(walk_of_a_folder_shows_each_name_until_told_to_end),
 		CONTRACT_TEST(lock_is_held_by_one_descriptor),
 		CONTRACT_TEST(whole_file_is_replaced_and_read),
-		CONTRACT_TEST(appended_bytes_follow_each_other),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

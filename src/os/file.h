@@ -56,13 +56,10 @@ struct os_file_part {
 };
 enum error os_file_write_parts_at(int file, uint64_t offset, const struct os_file_part *parts,
 				  unsigned count) must_check; // any count; one system call per 64
-enum error os_file_append(int file,
-			  struct view bytes) must_check; // for a file opened with OS_APPEND
 enum error
 os_file_sync_data(int file) must_check; // fdatasync; after ERROR_IO the file is not to be trusted
 enum error os_file_sync(int file) must_check;
 enum error os_file_size(int file, uint64_t *ret_size) must_check;
-enum error os_file_resize(int file, uint64_t size) must_check;
 
 struct os_file_info {
 	uint64_t size;
@@ -78,8 +75,6 @@ enum error os_file_info_at(int dir, const char *name,
 enum error os_file_info(int file, struct os_file_info *ret_info) must_check;
 enum error os_file_rename_at(int from_dir, const char *from, int to_dir,
 			     const char *to) must_check; // replaces
-enum error os_file_link_at(int from_dir, const char *from, int to_dir,
-			   const char *to) must_check; // ERROR_EXISTS
 enum error os_file_remove_at(int dir, const char *name) must_check;
 enum error os_file_owner(int file, uint32_t uid, uint32_t gid) must_check;
 enum error os_file_mode(int file, uint32_t mode) must_check;

@@ -53,7 +53,6 @@ enum error os_socket_local_address(int socket, struct os_address *ret_address) m
 // error: nowhere from.
 enum error os_socket_source_address(const struct os_address *peer,
 				    struct os_address *ret_address) must_check;
-enum error os_socket_peer_address(int socket, struct os_address *ret_address) must_check;
 
 // At most size bytes. ERROR_AGAIN: not now. ERROR_CLOSED: the peer has sent its end.
 enum error os_socket_receive(int socket, void *bytes, size_t size, size_t *ret_len) must_check;

@@ -74,15 +74,15 @@ void login_failed(struct rate_table *table, const struct login_limits *limits,
 {
 	uint64_t now_ms = facts->now_ms;
 
-	rate_charge(table, pair_key(facts, RATE_LOGIN_PAIR), repeats, now_ms);
+	rate_charge(table, pair_key(facts, RATE_LOGIN_PAIR), repeats, 1, now_ms);
 	if (is_marked(table, repeat_key(facts), limits->repeat_ms, now_ms)) {
 		return;
 	}
 	mark(table, repeat_key(facts), limits->repeat_ms, now_ms);
 	if (facts->client.family) {
-		rate_charge(table, address_key(facts), limits->per_address, now_ms);
+		rate_charge(table, address_key(facts), limits->per_address, 1, now_ms);
 	}
-	rate_charge(table, account_key(facts), limits->per_account, now_ms);
+	rate_charge(table, account_key(facts), limits->per_account, 1, now_ms);
 }
 
 void login_succeeded(struct rate_table *table, const struct login_limits *limits,

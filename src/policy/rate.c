@@ -236,13 +236,31 @@ bool rate_take(struct rate_table *table, struct rate_key key, struct rate_limit 
 }
 
 void rate_charge(struct rate_table *table, struct rate_key key, struct rate_limit limit,
-		 uint64_t now_ms)
+		 uint32_t tokens, uint64_t now_ms)
 {
-	int64_t held = tokens_now_milli(*index_place(&table->index, key), limit, now_ms) - MILLI;
+	int64_t held = tokens_now_milli(*index_place(&table->index, key), limit, now_ms) -
+		       (int64_t)tokens * MILLI;
 	int64_t least = -DEBT_BURSTS_MAX * full_milli(limit);
 
 	if (limit.burst) {
 		set_tokens(table, key, held < least ? least : held, now_ms);
+	}
+}
+
+void rate_give(struct rate_table *table, struct rate_key key, struct rate_limit limit,
+	       uint32_t tokens, uint64_t now_ms)
+{
+	const struct entry *entry = *index_place(&table->index, key);
+	int64_t held;
+
+	if (!entry || limit.burst == 0) {
+		return;
+	}
+	held = tokens_now_milli(entry, limit, now_ms) + (int64_t)tokens * MILLI;
+	if (held < full_milli(limit)) {
+		set_tokens(table, key, held, now_ms);
+	} else {
+		index_remove(&table->index, key); // a key that is not there has a full one
 	}
 }
 

@@ -14,6 +14,7 @@ enum rate_kind {
 	RATE_RECIPIENT,
 	RATE_UNKNOWN_RECIPIENT,
 	RATE_RELAY_ATTEMPT,
+	RATE_DISCARDED_BYTES,
 	RATE_LOGIN_ADDRESS,
 	RATE_LOGIN_ACCOUNT,
 	RATE_LOGIN_PAIR,
@@ -50,10 +51,13 @@ size_t rate_table_forgotten(const struct rate_table *table); // a counter
 // Takes tokens if that many are there; false, taking nothing, if not.
 bool rate_take(struct rate_table *table, struct rate_key key, struct rate_limit limit,
 	       uint32_t tokens, uint64_t now_ms);
-// Takes one token in any case, into a debt of eight bursts at the most: for what is only known
+// Takes tokens in any case, into a debt of eight bursts at the most: for what is only known
 // afterwards, such as a failed login that others ran beside.
 void rate_charge(struct rate_table *table, struct rate_key key, struct rate_limit limit,
-		 uint64_t now_ms);
+		 uint32_t tokens, uint64_t now_ms);
+// Gives tokens back, as far as they fit.
+void rate_give(struct rate_table *table, struct rate_key key, struct rate_limit limit,
+	       uint32_t tokens, uint64_t now_ms);
 // Whether at least one token is there; changes nothing.
 bool rate_has(const struct rate_table *table, struct rate_key key, struct rate_limit limit,
 	      uint64_t now_ms);

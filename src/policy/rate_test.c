@@ -83,15 +83,34 @@ static void a_debt_is_paid_back_first_and_is_bounded(void **state)
 
 	(void)state;
 	for (unsigned i = 0; i < 15; i++) {
-		rate_charge(table, named("a"), ten_a_minute, 0);
+		rate_charge(table, named("a"), ten_a_minute, 1, 0);
 	}
 	assert_int_equal(rate_wait_ms(table, named("a"), ten_a_minute, 0), 36000);
 	assert_int_equal(take_all(table, "a", 60000), 5);
 	for (unsigned i = 0; i < 1000; i++) {
-		rate_charge(table, named("a"), ten_a_minute, 60000);
+		rate_charge(table, named("a"), ten_a_minute, 1, 60000);
 	}
 	assert_int_equal(take_all(table, "a", 60000 * 9), 0);
 	assert_int_equal(take_all(table, "a", 60000 * 10), 10);
+	rate_table_free(table);
+}
+
+static void what_is_given_back_fills_the_bucket_and_no_more(void **state)
+{
+	struct rate_table *table = table_of(1);
+
+	(void)state;
+	rate_give(table, named("a"), ten_a_minute, 5, 0);
+	assert_int_equal(take_all(table, "a", 0), 10);
+	rate_give(table, named("a"), ten_a_minute, 4, 0);
+	assert_int_equal(take_all(table, "a", 0), 4);
+	rate_charge(table, named("a"), ten_a_minute, 3, 0);
+	rate_give(table, named("a"), ten_a_minute, 5, 0);
+	assert_int_equal(take_all(table, "a", 0), 2);
+	rate_give(table, named("a"), ten_a_minute, 100, 0);
+	assert_true(rate_take(table, named("b"), ten_a_minute, 1, 0)); // "a" needs no room now
+	assert_int_equal(rate_table_forgotten(table), 0);
+	assert_int_equal(take_all(table, "a", 0), 10);
 	rate_table_free(table);
 }
 
@@ -208,6 +227,7 @@ int main(void)
 		cmocka_unit_test(keys_do_not_share_and_kinds_neither),
 		cmocka_unit_test(more_than_the_burst_is_never_granted),
 		cmocka_unit_test(a_debt_is_paid_back_first_and_is_bounded),
+		cmocka_unit_test(what_is_given_back_fills_the_bucket_and_no_more),
 		cmocka_unit_test(without_a_limit_all_is_granted),
 		cmocka_unit_test(a_clock_that_stands_or_steps_back_gives_nothing),
 		cmocka_unit_test(numbers_at_their_limits_do_not_overflow),

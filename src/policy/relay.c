@@ -75,6 +75,11 @@ static const struct relay_network *network_of(const struct relay_rules *rules,
 	return NULL;
 }
 
+bool relay_is_trusted(const struct relay_rules *rules, const struct ip_address *client)
+{
+	return network_of(rules, client) != NULL;
+}
+
 // The recipient is elsewhere: somebody must vouch for the client.
 static struct relay_verdict decide_onward(const struct relay_rules *rules,
 					  const struct relay_facts *facts)

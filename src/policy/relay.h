@@ -55,4 +55,6 @@ struct relay_verdict {
 	enum relay_destination destination; // where accepted
 };
 
+// The client's network is among those that may relay, whatever the sender.
+bool relay_is_trusted(const struct relay_rules *rules, const struct ip_address *client);
 struct relay_verdict relay_decide(const struct relay_rules *rules, const struct relay_facts *facts);

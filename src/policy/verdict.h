@@ -18,8 +18,10 @@ enum {
 
 // What the shell should do besides (bits).
 enum {
-	EFFECT_CHARGE_UNKNOWN_RECIPIENT = 1, // against the client's address: guessing of addresses
-	EFFECT_CHARGE_RELAY_ATTEMPT = 2,     // against the client's address
+	EFFECT_CHARGE_UNKNOWN_RECIPIENT =
+		1,                         // against the client (conduct.h): guessing of addresses
+	EFFECT_CHARGE_RELAY_ATTEMPT = 2,   // against the client
+	EFFECT_CHARGE_DISCARDED_BYTES = 4, // against the client: of a body that came to nothing
 };
 
 struct verdict {

@@ -2,7 +2,7 @@
 
 #include "os/log.h"
 #include "policy/sender.h"
-#include "receive/session.h"
+#include "receive/charge.h"
 #include "receive/trace.h"
 
 // Deciding about one address needs its expansion for a moment.
@@ -281,6 +281,7 @@ static void on_rcpt(struct session *session, const struct address *recipient)
 		return;
 	}
 	verdict = decide_recipient(session, recipient, &answer);
+	verdict.verdict = charge_recipient(session, &verdict.verdict, recipient, &answer);
 	if (verdict.verdict.kind == VERDICT_ACCEPT) {
 		expanded = verdict.destination == RELAY_ONWARD ? NULL : &answer;
 		reply = take_recipient(session, recipient, expanded);
@@ -293,8 +294,12 @@ static void on_rcpt(struct session *session, const struct address *recipient)
 	arena_done(&arena);
 }
 
-static void drop_transaction(struct session *session)
+void conversation_end_transaction(struct session *session)
 {
+	if (session->body_bytes && !session->excused) {
+		charge_discarded(session);
+	}
+	session->body_bytes = 0;
 	transaction_leave(session->transaction);
 	session->transaction = NULL;
 }
@@ -324,11 +329,12 @@ static void on_data(struct session *session)
 		struct smtp_reply reply = smtp_reply(SMTP_REPLY_NO_STORAGE);
 
 		receive_trace_reply(session, &reply);
-		drop_transaction(session);
+		conversation_end_transaction(session);
 		smtp_server_answer(&session->server, &reply, now_of(session));
 		return;
 	}
 	receive_trace_data(session);
+	session->excused = false;
 	transaction_on_ready(session->transaction, on_body_ready, session);
 	smtp_server_accept(&session->server, now_of(session));
 }
@@ -345,15 +351,26 @@ static void note_refused_message(struct session *session, const struct smtp_repl
 
 void conversation_refuse_body(struct session *session, const struct smtp_reply *why)
 {
+	session->excused = why->code < 500;
 	note_refused_message(session, why);
 	smtp_server_body_refuse(&session->server, why);
+	transaction_discard_body(session->transaction);
+}
+
+void conversation_body_refused(struct session *session)
+{
+	struct smtp_reply why = smtp_reply(SMTP_REPLY_TOO_BIG);
+
+	note_refused_message(session, &why);
+	transaction_discard_body(session->transaction);
 }
 
 void conversation_refuse_message(struct session *session, const struct smtp_reply *why)
 {
+	session->excused = why->code < 500;
 	note_refused_message(session, why);
 	smtp_server_answer(&session->server, why, now_of(session));
-	drop_transaction(session);
+	conversation_end_transaction(session);
 }
 
 static void on_finished(void *context, struct smtp_reply reply)
@@ -365,8 +382,9 @@ static void on_finished(void *context, struct smtp_reply reply)
 	} else {
 		log_received(session, session->transaction);
 		receive_trace_reply(session, &reply);
+		charge_credit(session, transaction_bytes(session->transaction));
 		smtp_server_answer(&session->server, &reply, now_of(session));
-		drop_transaction(session);
+		conversation_end_transaction(session);
 	}
 	if (!session->finishing) {
 		session_resume(session);
@@ -375,6 +393,7 @@ static void on_finished(void *context, struct smtp_reply reply)
 
 static void on_message(struct session *session)
 {
+	session->excused = true; // it came whole: who leaves now did nothing wrong
 	// An answer at once must not parse on from inside the parser.
 	session->finishing = true;
 	transaction_finish(session->transaction, on_finished, session);
@@ -411,7 +430,7 @@ void conversation_answer(struct session *session, const struct smtp_event *event
 	case SMTP_EVENT_MESSAGE: on_message(session); break;
 	case SMTP_EVENT_RESET:
 		receive_trace_end(session->transaction, "reset", "");
-		drop_transaction(session);
+		conversation_end_transaction(session);
 		break;
 	case SMTP_EVENT_NONE: break;
 	}

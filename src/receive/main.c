@@ -28,6 +28,7 @@ struct receive {
 	const struct spool_queue_page *queue;
 	struct os_wake *committed;  // from the committer's thread
 	struct os_channel *deliver; // told that something was committed
+	struct receive_common *common;
 	struct keeper_client *keeper;
 	struct trace_ring *trace;
 	struct receiver *receiver;
@@ -230,13 +231,19 @@ static void add_status(struct buffer *out, const struct receive *receive)
 		{ "messages", counters.messages },
 		{ "bytes", counters.bytes },
 		{ "recipients_refused", counters.refused_recipients },
+		{ "recipients_unknown", counters.unknown_recipients },
+		{ "recipients_limited", counters.limited_recipients },
+		{ "relay_attempts", counters.relay_attempts },
 		{ "messages_refused", counters.refused_messages },
 		{ "messages_failed", counters.failed_messages },
+		{ "bytes_discarded", counters.discarded_bytes },
+		{ "bodies_spilled", counters.spilled },
 		{ "logins", counters.logins },
 		{ "logins_failed", counters.failed_logins },
 		{ "tls_failures", counters.tls_failures },
 		{ "hostile_sessions", counters.hostile },
-		{ "body_bytes", counters.body_bytes },
+		{ "body_bytes", atomic_load(&receive->common->body_bytes) },
+		{ "clients_forgotten", receive_common_forgotten(receive->common) },
 		{ "spool_batches", writer.batches },
 		{ "spool_records", writer.records },
 		{ "spool_failures", writer.failures },
@@ -313,6 +320,9 @@ static enum error open_all(struct receive *receive, const struct config *config)
 	enum error error = os_loop_new(&receive->process.loop);
 
 	if (error == OK) {
+		error = receive_common_new(&receive->common);
+	}
+	if (error == OK) {
 		error = os_wake_new(receive->process.loop, on_committed, receive,
 				    &receive->committed);
 	}
@@ -332,6 +342,7 @@ static enum error open_all(struct receive *receive, const struct config *config)
 	}
 	if (error == OK) {
 		parts.loop = receive->process.loop;
+		parts.common = receive->common;
 		parts.writer = receive->writer;
 		parts.pool = receive->pool;
 		parts.keeper = receive->keeper;
@@ -395,6 +406,7 @@ static void done(void *context)
 	receiver_free(receive->receiver);
 	trace_ring_free(receive->trace);
 	os_pool_free(receive->pool);
+	receive_common_free(receive->common);
 	spool_writer_close(receive->writer);
 	keeper_client_free(receive->keeper);
 	os_channel_free(receive->deliver);

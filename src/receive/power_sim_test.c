@@ -59,6 +59,7 @@ struct life {
 	struct spool_commit_page commit;
 	struct spool_queue_page queue;
 	struct spool_writer *writer;
+	struct receive_common *common;
 	struct receiver *receiver;
 	struct receive_generation *generation;
 	struct buffer directory;
@@ -83,10 +84,12 @@ static bool open_parts(struct life *life, int dir)
 	settings.commit = &life->commit;
 	settings.queue = &life->queue;
 	if (os_pool_new(life->loop, "bodies", 2, 1000, &life->pool) != OK ||
+	    receive_common_new(&life->common) != OK ||
 	    spool_writer_open(dir, life->loop, &settings, &life->writer) != OK) {
 		return false;
 	}
 	parts.loop = life->loop;
+	parts.common = life->common;
 	parts.writer = life->writer;
 	parts.pool = life->pool;
 	return receiver_new(&parts, &life->receiver) == OK;

@@ -3,32 +3,16 @@
 #include <stdlib.h>
 
 #include "os/log.h"
-#include "os/random.h"
 #include "receive/session.h"
 
 enum {
 	ACCEPTS_PER_TURN = 64,
 	ACCEPT_PAUSE_MS = 100,
-	PEERS_MAX = 1000000,
 };
 
 static void on_connection(void *context, int events);
 
 // ---- connections
-
-struct rate_key receiver_peer_key(const struct receiver *receiver, const struct ip_address *peer)
-{
-	return rate_key_of_address(receiver->peers_secret, RATE_CONNECTION, peer);
-}
-
-static bool admit(struct receiver *receiver, const struct ip_address *peer)
-{
-	const struct config_limits *limits = &receiver->generation->config->limits;
-
-	return receiver->counters.sessions < limits->connections &&
-	       count_enter(receiver->peers, receiver_peer_key(receiver, peer),
-			   (uint32_t)limits->connections_per_address);
-}
 
 static void on_pause_over(void *context)
 {
@@ -52,6 +36,7 @@ static void on_connection(void *context, int events)
 {
 	struct receiver_accept *accept = context;
 	struct receiver *receiver = accept->receiver;
+	const struct config_limits *limits = &receiver->generation->config->limits;
 
 	(void)events;
 	for (int turn = 0; turn < ACCEPTS_PER_TURN; turn++) {
@@ -71,7 +56,8 @@ static void on_connection(void *context, int events)
 			continue; // this connection broke before we had it
 		}
 		peer = ip_address_of(address.family, address.ip6);
-		admitted = admit(receiver, &peer);
+		admitted = receive_common_admit(receiver->parts.common, &peer, limits->connections,
+						(uint32_t)limits->connections_per_address);
 		receiver->counters.connections++;
 		receiver->counters.refused_connections += !admitted;
 		session_start(receiver, accept->listener, socket, &peer, !admitted);
@@ -102,12 +88,11 @@ enum error receiver_new(const struct receiver_parts *parts, struct receiver **re
 	receiver->loop = parts->loop;
 	list_init(&receiver->sessions);
 	list_init(&receiver->gone);
-	receiver->peers_secret = os_random_hash_key();
 	spool_id_source_init(&receiver->ids, parts->node, spool_writer_last_id(parts->writer));
 	receiver->bury = (struct os_hook){ .fn = bury, .context = receiver };
 	os_hook_add_before_sleep(receiver->loop, &receiver->bury);
 	receiver->scratch = calloc(1, RECEIVER_SCRATCH_BYTES);
-	error = receiver->scratch ? count_table_new(PEERS_MAX, &receiver->peers) : ERROR_NO_MEMORY;
+	error = receiver->scratch ? OK : ERROR_NO_MEMORY;
 	if (error == OK) {
 		error = spool_port_new(parts->writer, parts->loop, &receiver->port);
 	}
@@ -146,7 +131,6 @@ void receiver_free(struct receiver *receiver)
 	bury(receiver);
 	os_hook_remove(receiver->loop, &receiver->bury);
 	spool_port_free(receiver->port);
-	count_table_free(receiver->peers);
 	receive_generation_unref(receiver->generation);
 	free(receiver->scratch);
 	free(receiver);

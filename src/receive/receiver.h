@@ -1,9 +1,11 @@
 // One loop thread's share of the process `receive`: accepts connections on its listeners, and holds
 // their sessions, from the greeting until the message is in the log. Everything in it runs on its
-// loop's thread. Limits: connections in all and per peer, memory for bodies (config: limits).
+// loop's thread. Limits: connections in all and per peer, memory for bodies (config: limits), which
+// it shares with the receivers of other threads.
 #pragma once
 
 #include "link/keeper.h"
+#include "receive/common.h"
 #include "receive/generation.h"
 #include "spool/body.h"
 #include "spool/trace_ring.h"
@@ -14,6 +16,7 @@ enum { RECEIVER_LISTENERS_MAX = 1024 };
 
 struct receiver_parts {
 	struct os_loop *loop;
+	struct receive_common *common;
 	struct spool_writer *writer;
 	struct os_pool *pool;         // for large bodies
 	struct keeper_client *keeper; // NULL: no logins
@@ -25,11 +28,15 @@ struct receiver_counters {
 	uint64_t connections, refused_connections; // accepted; turned away by a limit
 	uint64_t messages, bytes;                  // accepted and durable
 	uint64_t refused_recipients, refused_messages, failed_messages;
+	uint64_t unknown_recipients, relay_attempts; // charged to clients
+	uint64_t limited_recipients;                 // refused for what was charged before
+	uint64_t discarded_bytes;                    // of bodies that came to nothing
 	uint64_t logins, failed_logins;
 	uint64_t tls_failures,
-		hostile;     // broken handshakes; sessions that broke the protocol on purpose
-	uint64_t sessions;   // open now
-	uint64_t body_bytes; // of memory for messages under way
+		hostile; // broken handshakes; sessions that broke the protocol on purpose
+	uint64_t
+		spilled; // bodies whose file is early, or has small buffers, since memory was short
+	uint64_t sessions; // open now
 };
 
 enum error receiver_new(const struct receiver_parts *parts,

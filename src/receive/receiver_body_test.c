@@ -1,4 +1,5 @@
 // Bodies: large ones, those that are too large, memory, the disk, and headers without an end.
+#include <semaphore.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,6 +14,13 @@ static int set_up(void **state)
 {
 	(void)state;
 	world_open(&world, (struct world_options){ .config = small_limits });
+	return 0;
+}
+
+static int set_up_with_memory(void **state)
+{
+	(void)state;
+	world_open(&world, (struct world_options){ .config = "limits: { data_stall: 1s }\n" });
 	return 0;
 }
 
@@ -60,7 +68,7 @@ static void is_kept_byte_for_byte(size_t size, unsigned files)
 	peer_ask(&peer, "NOOP\r\n", "250 ");
 	peer_close(&peer);
 	world_until_sessions(&world, 0);
-	assert_int_equal(receiver_counters(world.receiver).body_bytes, 0);
+	assert_int_equal(world_body_bytes(&world), 0);
 	world_close_spool(&world);
 	world_read(&world, "big@a.example", &record);
 	assert_int_equal(record.body.len, body.len);
@@ -100,11 +108,12 @@ static void a_body_over_the_limit_is_refused_and_the_connection_goes_on(void **s
 	begin_message(&peer, "MAIL FROM:<big@a.example>\r\n");
 	peer_send(&peer, buffer_view(&body));
 	peer_ask(&peer, ".\r\n", "552 5.3.4");
+	assert_int_equal(receiver_counters(world.receiver).refused_messages, 1);
 	begin_message(&peer, "MAIL FROM:<small@a.example>\r\n");
 	peer_ask(&peer, "x\r\n.\r\n", "250 ");
 	peer_close(&peer);
 	world_until_sessions(&world, 0);
-	assert_int_equal(receiver_counters(world.receiver).body_bytes, 0);
+	assert_int_equal(world_body_bytes(&world), 0);
 	world_close_spool(&world);
 	assert_int_equal(world_records(&world), 1);
 	assert_int_equal(world_body_files(&world), 0);
@@ -151,13 +160,13 @@ static void a26_memory_for_bodies_is_bounded(void **state)
 			peer_send(peer, buffer_view(&body));
 		}
 		world_turn(&world, 2);
-		assert_true(receiver_counters(world.receiver).body_bytes < 1536 * 1024);
+		assert_true(world_body_bytes(&world) < 1536 * 1024);
 	}
 	for (size_t i = 0; i < COUNT_OF(peers); i++) {
 		peer_close(&peers[i]);
 	}
 	world_until_sessions(&world, 0);
-	assert_int_equal(receiver_counters(world.receiver).body_bytes, 0);
+	assert_int_equal(world_body_bytes(&world), 0);
 	peer_greet(&peers[0], &world, PORT_RELAY);
 	begin_message(&peers[0], "MAIL FROM:<a@a.example>\r\n");
 	peer_ask(&peers[0], "x\r\n.\r\n", "250 ");
@@ -165,9 +174,132 @@ static void a26_memory_for_bodies_is_bounded(void **state)
 	buffer_done(&body);
 }
 
+// At each turn of the loop.
+static bool has_spilled_within_the_budget(void *context)
+{
+	(void)context;
+	assert_true(world_body_bytes(&world) <= 1024 * 1024);
+	return receiver_counters(world.receiver).spilled > 0;
+}
+
+// Six of 150 KiB (in buffers of 256) do not fit into 1 MiB: above half of it they go into files.
+static void bodies_spill_when_memory_is_short(void **state)
+{
+	static struct peer peers[6];
+	struct record record;
+	struct buffer body;
+
+	(void)state;
+	make_body(&body, 150 * 1024);
+	for (size_t i = 0; i < COUNT_OF(peers); i++) {
+		peer_greet(&peers[i], &world, PORT_RELAY);
+		begin_message(&peers[i], i == 5 ? "MAIL FROM:<last@a.example>\r\n"
+						: "MAIL FROM:<a@a.example>\r\n");
+		peer_send(&peers[i], buffer_view(&body));
+	}
+	world_until(&world, has_spilled_within_the_budget, NULL);
+	for (size_t i = 0; i < COUNT_OF(peers); i++) {
+		peer_ask(&peers[i], ".\r\n", "250 2.0.0 Queued as ");
+		assert_true(has_spilled_within_the_budget(NULL));
+		peer_close(&peers[i]);
+	}
+	world_until_sessions(&world, 0);
+	assert_int_equal(world_body_bytes(&world), 0);
+	world_close_spool(&world);
+	assert_int_equal(world_records(&world), COUNT_OF(peers));
+	assert_in_range(world_body_files(&world), 1, 5);
+	world_read(&world, "last@a.example", &record);
+	assert_int_equal(record.body.len, body.len);
+	assert_memory_equal(record.body.data, body.data, body.len);
+	record_done(&record);
+	buffer_done(&body);
+}
+
+struct blockage {
+	struct os_job job;
+	sem_t go;
+};
+
+static void wait_for_go(struct os_job *job)
+{
+	struct blockage *blockage = CONTAINER_OF(job, struct blockage, job);
+
+	while (sem_wait(&blockage->go) < 0) {
+	}
+}
+
+static void job_done(struct os_job *job)
+{
+	(void)job;
+}
+
+static bool a_file_is_open(void *context)
+{
+	(void)context;
+	return world_body_bytes(&world) > 2 * SPOOL_BODY_BUFFER_BYTES;
+}
+
+static bool memory_is_back(void *context)
+{
+	(void)context;
+	return world_body_bytes(&world) == 0;
+}
+
+// Who breaks off again and again while the disk is slow does not fill the memory behind our back.
+static void a27_what_a_dropped_body_still_holds_is_counted(void **state)
+{
+	struct blockage blockage = { .job = { .work = wait_for_go, .done = job_done } };
+	struct peer peer;
+	struct buffer body;
+	uint64_t held;
+
+	(void)state;
+	sem_init(&blockage.go, 0, 0);
+	make_body(&body, 500 * 1024);
+	assert_int_equal(os_pool_submit(world.pool, &blockage.job), OK);
+	peer_greet(&peer, &world, PORT_RELAY);
+	begin_message(&peer, "MAIL FROM:<a@a.example>\r\n");
+	peer_send(&peer, buffer_view(&body));
+	world_until(&world, a_file_is_open, NULL);
+	peer_reset(&peer);
+	world_until_sessions(&world, 0);
+	held = world_body_bytes(&world);
+	sem_post(&blockage.go);
+	world_until(&world, memory_is_back, NULL);
+	assert_int_equal(held, 2 * SPOOL_BODY_BUFFER_BYTES);
+	sem_destroy(&blockage.go);
+	buffer_done(&body);
+}
+
+// While it is the disk that does not go on, the client is let go, but not blamed.
+static void who_waits_for_our_disk_is_not_charged(void **state)
+{
+	struct blockage blockage = { .job = { .work = wait_for_go, .done = job_done } };
+	struct peer peer;
+	struct buffer body;
+	uint64_t discarded;
+
+	(void)state;
+	sem_init(&blockage.go, 0, 0);
+	make_body(&body, 4 << 20);
+	assert_int_equal(os_pool_submit(world.pool, &blockage.job), OK);
+	peer_greet(&peer, &world, PORT_RELAY);
+	begin_message(&peer, "MAIL FROM:<a@a.example>\r\n");
+	peer_send(&peer, buffer_view(&body));
+	world_until(&world, a_file_is_open, NULL);
+	world_until_sessions(&world, 0);
+	discarded = receiver_counters(world.receiver).discarded_bytes;
+	sem_post(&blockage.go);
+	world_until(&world, memory_is_back, NULL);
+	assert_int_equal(discarded, 0);
+	peer_close(&peer);
+	sem_destroy(&blockage.go);
+	buffer_done(&body);
+}
+
 static void a_body_that_grows_past_the_budget_gets_452(void **state)
 {
-	static struct peer peers[10];
+	static struct peer peers[20];
 	struct buffer body;
 	unsigned refused = 0;
 
@@ -187,6 +319,7 @@ static void a_body_that_grows_past_the_budget_gets_452(void **state)
 		peer_close(&peers[i]);
 	}
 	assert_true(refused > 0 && refused < COUNT_OF(peers));
+	assert_int_equal(receiver_counters(world.receiver).discarded_bytes, 0); // our own doing
 	buffer_done(&body);
 }
 
@@ -221,6 +354,11 @@ int main(void)
 		TEST(a_body_over_the_limit_is_refused_and_the_connection_goes_on),
 		TEST(a_header_without_end_is_refused),
 		TEST(a26_memory_for_bodies_is_bounded),
+		TEST(bodies_spill_when_memory_is_short),
+		cmocka_unit_test_setup_teardown(a27_what_a_dropped_body_still_holds_is_counted,
+						set_up_with_memory, tear_down),
+		cmocka_unit_test_setup_teardown(who_waits_for_our_disk_is_not_charged,
+						set_up_with_memory, tear_down),
 		TEST(a_body_that_grows_past_the_budget_gets_452),
 		TEST(peers_that_vanish_leave_no_file),
 	};

@@ -3,7 +3,6 @@
 
 #include "base/list.h"
 #include "os/loop.h"
-#include "policy/rate.h"
 #include "receive/receiver.h"
 #include "spool/id.h"
 
@@ -27,8 +26,6 @@ struct receiver {
 	struct list sessions;
 	struct list gone; // sessions to bury when the turn ends
 	struct os_hook bury;
-	struct count_table *peers; // connections open now, per peer
-	struct hash_key peers_secret;
 	struct receiver_counters counters;
 	unsigned committing; // transactions in the hands of the pool or the committer
 	char *scratch;       // input of whichever session runs; nothing survives in it
@@ -39,6 +36,5 @@ struct receiver {
 
 enum { RECEIVER_SCRATCH_BYTES = 64 * 1024 };
 
-struct rate_key receiver_peer_key(const struct receiver *receiver, const struct ip_address *peer);
 // Sessions call this when they are gone, and so do transactions that outlived theirs.
 void receiver_left(struct receiver *receiver);

@@ -89,7 +89,7 @@ static void a_peer_may_vanish_at_each_step(void **state)
 			world_until_sessions(&world, 0);
 		}
 	}
-	assert_int_equal(receiver_counters(world.receiver).body_bytes, 0);
+	assert_int_equal(world_body_bytes(&world), 0);
 }
 
 // The record becomes durable all the same; nobody is told.
@@ -113,7 +113,7 @@ static void a_peer_may_vanish_while_its_record_is_committed(void **state)
 		world_turn(&world, 5);
 	}
 	assert_true(world.stopped);
-	assert_int_equal(receiver_counters(world.receiver).body_bytes, 0);
+	assert_int_equal(world_body_bytes(&world), 0);
 	world_close_spool(&world);
 	assert_true(world_records(&world) <= 20);
 }

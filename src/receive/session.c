@@ -64,16 +64,13 @@ void session_end(struct session *session)
 	list_remove(&session->link);
 	list_add_last(&receiver->gone, &session->link);
 	receiver->counters.sessions--;
-	if (!session->over_limit) {
-		count_leave(receiver->peers, receiver_peer_key(receiver, &session->peer));
-	}
+	receive_common_leave(receiver->parts.common, &session->peer, !session->over_limit);
 	os_timer_stop(&session->timer);
 	os_watch_free(session->watch);
 	session->watch = NULL;
 	stream_close(&session->stream);
+	conversation_end_transaction(session);
 	conversation_login_done(session);
-	transaction_leave(session->transaction);
-	session->transaction = NULL;
 	receiver_left(receiver);
 }
 
@@ -179,8 +176,7 @@ static void close_politely(struct session *session)
 			 smtp_close_reason_text(reason));
 	}
 	receive_trace_end(session->transaction, "closed", smtp_close_reason_text(reason));
-	transaction_leave(session->transaction);
-	session->transaction = NULL;
+	conversation_end_transaction(session);
 	session->phase = SESSION_CLOSING;
 	os_timer_set(&session->timer, LINGER_MS);
 	finish_closing(session);
@@ -211,21 +207,25 @@ static void decode(struct session *session, char *room, size_t len, struct view 
 	struct smtp_reply why;
 	enum smtp_step step = smtp_server_body(server, room, len, now_of(session), &chunk, &event);
 
+	session->body_bytes += chunk.taken;
 	*input = (struct view){ 0 };
 	if (chunk.taken < len) {
 		memcpy(session->receiver->scratch, room + chunk.taken, len - chunk.taken);
 		*input = view_of(session->receiver->scratch, len - chunk.taken);
 	}
-	if (!refused_before && !transaction_keep(session->transaction, chunk.kept, &why)) {
-		if (step == SMTP_STEP_BODY) {
-			conversation_refuse_body(session, &why);
-		} else if (event.kind == SMTP_EVENT_MESSAGE) {
+	if (refused_before || step == SMTP_STEP_CLOSE) {
+		// nothing of it is kept
+	} else if (smtp_server_body_refused(server) || event.kind == SMTP_EVENT_RESET) {
+		conversation_body_refused(session); // by the machine
+	} else if (!transaction_keep(session->transaction, chunk.kept,
+				     event.kind == SMTP_EVENT_MESSAGE, &why)) {
+		if (event.kind == SMTP_EVENT_MESSAGE) {
 			conversation_refuse_message(session, &why);
 			return;
 		}
-	}
-	if (!refused_before && smtp_server_body_refused(server)) {
-		transaction_discard_body(session->transaction);
+		if (step == SMTP_STEP_BODY) {
+			conversation_refuse_body(session, &why);
+		}
 	}
 	if (step == SMTP_STEP_EVENT) {
 		conversation_answer(session, &event);
@@ -476,6 +476,7 @@ static void on_timer(void *context)
 		arm_deadline(session); // it was not a deadline: see read_on
 		read_on(session);
 	} else {
+		session->excused |= waits_for_file(session);
 		smtp_server_timeout(&session->server);
 		run_pending(session);
 	}
@@ -497,9 +498,7 @@ void session_start(struct receiver *receiver, const struct receive_listener *lis
 
 	if (!session) {
 		os_socket_close(socket);
-		if (!over_limit) {
-			count_leave(receiver->peers, receiver_peer_key(receiver, peer));
-		}
+		receive_common_leave(receiver->parts.common, peer, !over_limit);
 		return;
 	}
 	session->receiver = receiver;

@@ -28,11 +28,13 @@ struct session {
 	struct session_login *login;
 	struct keeper_request *asking; // a login that keeper checks
 	struct ip_address peer;
-	uint64_t dropped; // bytes while lingering
-	uint8_t phase;    // enum session_phase
-	bool greeted;     // the machine was started
-	bool over_limit;  // one connection too many: to be told so
-	bool finishing;   // inside transaction_finish
+	uint64_t dropped;    // bytes while lingering
+	uint64_t body_bytes; // of the body under way that came; charged where it comes to nothing
+	uint8_t phase;       // enum session_phase
+	bool greeted;        // the machine was started
+	bool over_limit;     // one connection too many: to be told so
+	bool finishing;      // inside transaction_finish
+	bool excused;        // what becomes of the body is not the client's doing
 };
 
 enum session_phase {
@@ -61,4 +63,8 @@ void conversation_answer(struct session *session, const struct smtp_event *event
 void conversation_refuse_message(struct session *session, const struct smtp_reply *why);
 // The same while it still comes: the rest is skipped.
 void conversation_refuse_body(struct session *session, const struct smtp_reply *why);
+// The machine does so by itself: it is too big.
+void conversation_body_refused(struct session *session);
+// The end of the transaction, on whatever way; does nothing where there is none.
+void conversation_end_transaction(struct session *session);
 void conversation_login_done(struct session *session); // drops who is logged in

@@ -134,6 +134,11 @@ void world_until_sessions(struct world *world, uint64_t count)
 	world_until(world, has_sessions, &wanted);
 }
 
+uint64_t world_body_bytes(struct world *world)
+{
+	return atomic_load(&world->common->body_bytes);
+}
+
 static void on_stopped(void *context)
 {
 	struct world *world = context;
@@ -207,7 +212,9 @@ void world_open(struct world *world, struct world_options options)
 						.family = 1, .limits = { 1 << 24, 1000000 } },
 					&world->trace),
 			 OK);
+	assert_int_equal(receive_common_new(&world->common), OK);
 	parts = (struct receiver_parts){ .loop = world->loop,
+					 .common = world->common,
 					 .writer = world->writer,
 					 .pool = world->pool,
 					 .keeper = world->keeper,
@@ -224,9 +231,11 @@ void world_close_spool(struct world *world)
 	receiver_free(world->receiver);
 	trace_ring_free(world->trace);
 	os_pool_free(world->pool);
+	receive_common_free(world->common);
 	spool_writer_close(world->writer);
 	world->receiver = NULL;
 	world->trace = NULL;
+	world->common = NULL;
 	world->pool = NULL;
 	world->writer = NULL;
 }

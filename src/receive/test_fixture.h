@@ -30,6 +30,7 @@ struct world {
 	struct os_channel *keeper_end;
 	bool keeper_is_slow; // keeps the question until world_keeper_answers
 	uint32_t keeper_question;
+	struct receive_common *common;
 	struct receiver *receiver;
 	struct buffer directory;
 	int listeners[PORT_COUNT];
@@ -49,6 +50,7 @@ void world_done(struct world *world);
 void world_configure(struct world *world, const char *config); // reload
 void world_until(struct world *world, bool (*reached)(void *context), void *context);
 void world_turn(struct world *world, uint64_t ms); // lets the loop run so long
+uint64_t world_body_bytes(struct world *world);    // of memory, for messages under way
 void world_until_sessions(struct world *world, uint64_t count);
 void world_keeper_answers(struct world *world); // the question that it kept
 void world_stop(struct world *world);           // orders the stop; world->stopped tells

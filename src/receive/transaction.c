@@ -9,8 +9,8 @@
 
 enum {
 	ADDED_FIELDS_BYTES_MAX = 16 * 1024,
-	READ_BYTES_FIRST = 8 * 1024,              // most messages fit
-	FILE_BYTES = 2 * SPOOL_BODY_BUFFER_BYTES, // of memory, for a body on its way into its file
+	READ_BYTES_FIRST = 8 * 1024,    // most messages fit
+	SPILL_BUFFER_BYTES = 32 * 1024, // each of two, of a file when memory is short
 };
 
 struct transaction *transaction_new(const struct transaction_place *place,
@@ -43,21 +43,44 @@ struct transaction *transaction_new(const struct transaction_place *place,
 	return transaction;
 }
 
+// The buffers of a file count themselves.
 void transaction_account(struct transaction *transaction)
 {
-	struct receiver_counters *counters = &transaction->place.receiver->counters;
+	atomic_ullong *sum = &transaction->place.receiver->parts.common->body_bytes;
 	size_t bytes = transaction->body.capacity + transaction->arena.used +
-		       transaction->trace.json.capacity + (transaction->file ? FILE_BYTES : 0);
+		       transaction->trace.json.capacity;
 
-	counters->body_bytes += bytes;
-	counters->body_bytes -= transaction->accounted;
-	transaction->accounted = bytes;
+	if (bytes != transaction->accounted) {
+		atomic_fetch_add(sum, (unsigned long long)bytes - transaction->accounted);
+		transaction->accounted = bytes;
+	}
+}
+
+static uint64_t memory_used(const struct transaction *transaction)
+{
+	return atomic_load(&transaction->place.receiver->parts.common->body_bytes);
+}
+
+static uint64_t memory_max(const struct transaction *transaction)
+{
+	return transaction->place.config->limits.body_memory_bytes;
 }
 
 bool transaction_is_over_budget(const struct transaction *transaction)
 {
-	return transaction->place.receiver->counters.body_bytes >
-	       transaction->place.config->limits.body_memory_bytes;
+	return memory_used(transaction) > memory_max(transaction);
+}
+
+static bool memory_is_short(const struct transaction *transaction)
+{
+	return memory_used(transaction) > memory_max(transaction) / 2;
+}
+
+// Whether all would be within the budget with this body in a file, small buffers and all.
+static bool file_would_fit(const struct transaction *transaction)
+{
+	return memory_used(transaction) + 2 * SPILL_BUFFER_BYTES <=
+	       memory_max(transaction) + transaction->body.capacity;
 }
 
 void transaction_free(struct transaction *transaction)
@@ -142,11 +165,14 @@ static enum error examine(struct transaction *transaction)
 	return error;
 }
 
-static bool should_go_to_file(const struct transaction *transaction)
+// A body that has ended gives its memory back soon: no file would be sooner.
+static bool should_go_to_file(const struct transaction *transaction, bool ended)
 {
 	uint64_t limit = transaction->place.config->limits.body_memory_per_message_bytes;
+	size_t len = transaction->body.len;
 
-	return transaction->body.len > limit || transaction->body.len > SPOOL_BODY_INLINE_BYTES;
+	return len > limit || len > SPOOL_BODY_INLINE_BYTES ||
+	       (len > TRANSACTION_READ_BYTES && !ended && memory_is_short(transaction));
 }
 
 static bool refuse(struct smtp_reply *ret_why, enum smtp_reply_id id, const char *detail)
@@ -196,7 +222,13 @@ static void on_file_ready(void *context);
 static bool open_file(struct transaction *transaction, struct smtp_reply *ret_why)
 {
 	const struct receiver_parts *parts = &transaction->place.receiver->parts;
-	struct spool_body_calls calls = { on_file_ready, on_file_finished, transaction };
+	struct spool_body_calls calls = {
+		.ready = on_file_ready,
+		.finished = on_file_finished,
+		.context = transaction,
+		.buffer_bytes = memory_is_short(transaction) ? SPILL_BUFFER_BYTES : 0,
+		.memory = &parts->common->body_bytes,
+	};
 	enum error error;
 
 	if (examine(transaction) != OK) {
@@ -208,7 +240,7 @@ static bool open_file(struct transaction *transaction, struct smtp_reply *ret_wh
 	}
 	error = spool_body_new(parts->writer, parts->pool, transaction->envelope.id, calls,
 			       &transaction->file);
-	transaction_account(transaction);
+	transaction->place.receiver->counters.spilled += error == OK && calls.buffer_bytes != 0;
 	return error == OK || refuse(ret_why, SMTP_REPLY_NO_STORAGE, "");
 }
 
@@ -220,14 +252,19 @@ static enum error feed_file(struct transaction *transaction)
 	enum error error = OK;
 
 	while (taken < body->len && error == OK && !spool_body_is_full(transaction->file)) {
-		struct view part =
-			view_first(view_from(buffer_view(body), taken), TRANSACTION_READ_BYTES);
+		struct view part = view_first(view_from(buffer_view(body), taken),
+					      spool_body_room(transaction->file));
 
 		error = spool_body_add(transaction->file, part);
 		taken += error == OK ? part.len : 0;
 	}
 	transaction->file_bytes += taken;
 	buffer_consume(body, taken);
+	if (body->len == 0 &&
+	    (body->capacity > 2 * TRANSACTION_READ_BYTES || memory_is_short(transaction))) {
+		buffer_done(body);
+		transaction_account(transaction);
+	}
 	return error;
 }
 
@@ -253,18 +290,20 @@ static void on_file_ready(void *context)
 	}
 }
 
-bool transaction_keep(struct transaction *transaction, size_t kept, struct smtp_reply *ret_why)
+bool transaction_keep(struct transaction *transaction, size_t kept, bool ended,
+		      struct smtp_reply *ret_why)
 {
 	struct view body;
 
 	transaction->body.len += kept;
 	body = buffer_view(&transaction->body);
-	if (body.len > TRANSACTION_READ_BYTES && transaction_is_over_budget(transaction)) {
-		return refuse(ret_why, SMTP_REPLY_NO_STORAGE, "");
-	}
-	if (!transaction->file && should_go_to_file(transaction)) {
+	if (!transaction->file && should_go_to_file(transaction, ended)) {
 		if (body.len <= HEADER_MAX && !examine_header_complete(body)) {
-			return true;
+			return !transaction_is_over_budget(transaction) ||
+			       refuse(ret_why, SMTP_REPLY_NO_STORAGE, "");
+		}
+		if (memory_is_short(transaction) && !file_would_fit(transaction)) {
+			return refuse(ret_why, SMTP_REPLY_NO_STORAGE, "");
 		}
 		if (!open_file(transaction, ret_why)) {
 			return false;

@@ -4,8 +4,10 @@
 // outlives its session and frees itself (the message may have become durable). One loop thread.
 //
 // A body stays in memory up to limits.body_memory_per_message, then goes into a file of its own.
-// What all of them hold in memory is bounded by limits.body_memory: above it recipients, bodies at
-// their begin, and bodies that have grown past TRANSACTION_READ_BYTES get 452.
+// What all of them hold in memory, the files' buffers too, is bounded by limits.body_memory. Above
+// half of it a body goes into its file (with smaller buffers) once it is past
+// TRANSACTION_READ_BYTES. Above all of it recipients, bodies at their begin, and bodies past
+// TRANSACTION_READ_BYTES for which a file would still be too much get 452.
 #pragma once
 
 #include "base/table.h"
@@ -58,8 +60,10 @@ enum error transaction_begin_body(struct transaction *transaction,
 size_t transaction_read_size(const struct transaction *transaction);
 // Room behind the body so far: at least wanted bytes; NULL: none.
 char *transaction_room(struct transaction *transaction, size_t wanted);
-// The first kept bytes of the room belong to the body. false: the body cannot be taken, with why.
-bool transaction_keep(struct transaction *transaction, size_t kept, struct smtp_reply *ret_why);
+// The first kept bytes of the room belong to the body, and end it or not. false: the body cannot be
+// taken, with why.
+bool transaction_keep(struct transaction *transaction, size_t kept, bool ended,
+		      struct smtp_reply *ret_why);
 // It will not be kept: gives its memory and its file back.
 void transaction_discard_body(struct transaction *transaction);
 // The file is behind: stop reading until ready is called.

@@ -42,7 +42,7 @@ static enum error open_file(struct spool_body *body)
 	if (error) {
 		return error;
 	}
-	if (bytes < body->reserve_bytes + SPOOL_BODY_BUFFER_BYTES ||
+	if (bytes < body->reserve_bytes + body->calls.buffer_bytes ||
 	    inodes < body->reserve_inodes) {
 		return ERROR_NO_SPACE;
 	}
@@ -85,6 +85,9 @@ static void work(struct os_job *job)
 
 static void release(struct spool_body *body)
 {
+	if (body->calls.memory) {
+		atomic_fetch_sub(body->calls.memory, BUFFERS * body->calls.buffer_bytes);
+	}
 	os_file_close(body->file);
 	free(body->bytes[0]);
 	free(body->bytes[1]);
@@ -113,7 +116,7 @@ static void done(struct os_job *job)
 	} else if (body->is_ending) {
 		submit(body);
 	} else {
-		if (body->len[body->filling] == SPOOL_BODY_BUFFER_BYTES) {
+		if (body->len[body->filling] == body->calls.buffer_bytes) {
 			submit(body);
 		}
 		if (was_full && body->calls.ready) {
@@ -156,6 +159,12 @@ enum error spool_body_new(struct spool_writer *writer, struct os_pool *pool, uin
 	if (!body) {
 		return ERROR_NO_MEMORY;
 	}
+	if (calls.buffer_bytes == 0) {
+		calls.buffer_bytes = SPOOL_BODY_BUFFER_BYTES;
+	}
+	if (calls.memory) {
+		atomic_fetch_add(calls.memory, BUFFERS * calls.buffer_bytes);
+	}
 	body->pool = pool;
 	body->calls = calls;
 	body->file = -1;
@@ -164,8 +173,8 @@ enum error spool_body_new(struct spool_writer *writer, struct os_pool *pool, uin
 	body->reserve_bytes = writer->settings.reserve_bytes;
 	body->reserve_inodes = writer->settings.reserve_inodes;
 	spool_id_format(id, body->name);
-	body->bytes[0] = malloc(SPOOL_BODY_BUFFER_BYTES);
-	body->bytes[1] = malloc(SPOOL_BODY_BUFFER_BYTES);
+	body->bytes[0] = malloc(calls.buffer_bytes);
+	body->bytes[1] = malloc(calls.buffer_bytes);
 	if (!body->bytes[0] || !body->bytes[1]) {
 		release(body);
 		return ERROR_NO_MEMORY;
@@ -174,11 +183,11 @@ enum error spool_body_new(struct spool_writer *writer, struct os_pool *pool, uin
 	return OK;
 }
 
-static size_t room(const struct spool_body *body)
+size_t spool_body_room(const struct spool_body *body)
 {
-	size_t here = SPOOL_BODY_BUFFER_BYTES - body->len[body->filling];
+	size_t buffer = body->calls.buffer_bytes;
 
-	return here + (body->is_busy ? 0 : SPOOL_BODY_BUFFER_BYTES);
+	return buffer - body->len[body->filling] + (body->is_busy ? 0 : buffer);
 }
 
 enum error spool_body_add(struct spool_body *body, struct view bytes)
@@ -186,18 +195,18 @@ enum error spool_body_add(struct spool_body *body, struct view bytes)
 	if (!body->is_busy && body->error) {
 		return body->error;
 	}
-	if (bytes.len > room(body)) {
+	if (bytes.len > spool_body_room(body)) {
 		return ERROR_LIMIT;
 	}
 	body->size += bytes.len;
 	while (bytes.len > 0) {
 		size_t *len = &body->len[body->filling];
-		struct view part = view_first(bytes, SPOOL_BODY_BUFFER_BYTES - *len);
+		struct view part = view_first(bytes, body->calls.buffer_bytes - *len);
 
 		memcpy(body->bytes[body->filling] + *len, part.data, part.len);
 		*len += part.len;
 		bytes = view_from(bytes, part.len);
-		if (*len == SPOOL_BODY_BUFFER_BYTES && !body->is_busy) {
+		if (*len == body->calls.buffer_bytes && !body->is_busy) {
 			submit(body);
 		}
 	}
@@ -206,7 +215,7 @@ enum error spool_body_add(struct spool_body *body, struct view bytes)
 
 bool spool_body_is_full(const struct spool_body *body)
 {
-	return body->is_busy && body->len[body->filling] > SPOOL_BODY_BUFFER_BYTES / 2;
+	return body->is_busy && body->len[body->filling] > body->calls.buffer_bytes / 2;
 }
 
 uint64_t spool_body_size(const struct spool_body *body)

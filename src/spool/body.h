@@ -1,17 +1,19 @@
 // A large body on its way in: bytes are added on the loop's thread, a pool writes them into
 // body/ID, and the file with its name is synced before the record that names it is appended.
-// At most two buffers of SPOOL_BODY_BUFFER_BYTES each per body. One loop thread. The pool is freed
-// before the writer is closed.
+// Each body holds two buffers, of SPOOL_BODY_BUFFER_BYTES or what its owner can spare. One loop
+// thread. The pool is freed before the writer is closed.
 //
 //	spool_body_new -> spool_body_add ... -> spool_body_finish -> (finished: OK) ->
 //	spool_writer_append with SPOOL_BODY_FILE -> spool_body_free(body, the append's success)
 #pragma once
 
+#include <stdatomic.h>
+
 #include "base/view.h"
 #include "os/worker.h"
 #include "spool/writer.h"
 
-enum { SPOOL_BODY_BUFFER_BYTES = 256 * 1024 };
+enum { SPOOL_BODY_BUFFER_BYTES = 256 * 1024, SPOOL_BODY_BUFFER_BYTES_MIN = 4 * 1024 };
 
 struct spool_body;
 
@@ -20,15 +22,20 @@ struct spool_body_calls {
 	// Once after spool_body_finish: OK when all is durable.
 	void (*finished)(void *context, enum error error);
 	void *context;
+	size_t buffer_bytes; // of each of the two; 0: SPOOL_BODY_BUFFER_BYTES
+	// What the buffers take is counted here until they are given back, which may be after
+	// spool_body_free, and at the latest when the pool is freed. May be NULL.
+	atomic_ullong *memory;
 };
 
 // ERROR_NO_SPACE when the reserve would be touched (as last measured); no I/O yet.
 enum error spool_body_new(struct spool_writer *writer, struct os_pool *pool, uint64_t id,
 			  struct spool_body_calls calls, struct spool_body **ret_body) must_check;
-// Copies the bytes. At most SPOOL_BODY_BUFFER_BYTES at once. The error of an earlier write is told
-// here too; ERROR_LIMIT: it was full.
+// Copies the bytes. The error of an earlier write is told here too; ERROR_LIMIT: more than there is
+// room for.
 enum error spool_body_add(struct spool_body *body, struct view bytes) must_check;
 bool spool_body_is_full(const struct spool_body *body); // stop reading until ready is called
+size_t spool_body_room(const struct spool_body *body);  // bytes; some, when it is not full
 uint64_t spool_body_size(const struct spool_body *body);
 void spool_body_finish(struct spool_body *body);
 // At any moment; no call comes after it. keep false removes the file. Accepts NULL.

@@ -13,6 +13,7 @@ struct receive {
 	struct spool_writer *writer;
 	struct os_wake *committed;
 	struct os_channel *deliver;
+	struct receive_common *common;
 	struct receiver *receiver;
 };
 
@@ -129,7 +130,11 @@ static enum error start(struct child *child)
 		error = open_writer(receive);
 	}
 	if (error == OK) {
+		error = receive_common_new(&receive->common);
+	}
+	if (error == OK) {
 		parts.loop = child->loop;
+		parts.common = receive->common;
 		parts.writer = receive->writer;
 		parts.pool = receive->pool;
 		error = receiver_new(&parts, &receive->receiver);
@@ -161,6 +166,7 @@ static void finish(struct child *child)
 	spool_writer_close(receive->writer);
 	os_channel_free(receive->deliver);
 	os_pool_free(receive->pool);
+	receive_common_free(receive->common);
 	os_wake_free(receive->committed);
 }
 

@@ -200,24 +200,6 @@ enum error os_file_write_parts_at(int file, uint64_t offset, const struct os_fil
 	return OK;
 }
 
-enum error os_file_append(int file, struct view bytes)
-{
-	while (bytes.len) {
-		ssize_t written = write(file, bytes.data, bytes.len);
-		enum error error;
-
-		if (written < 0 && errno == EINTR) {
-			continue;
-		}
-		error = check_written(written);
-		if (error != OK) {
-			return error;
-		}
-		bytes = view_from(bytes, (size_t)written);
-	}
-	return OK;
-}
-
 static enum error result_of(int status)
 {
 	return status < 0 ? error_from_errno(errno) : OK;
@@ -243,11 +225,6 @@ enum error os_file_size(int file, uint64_t *ret_size)
 		*ret_size = info.size;
 	}
 	return error;
-}
-
-enum error os_file_resize(int file, uint64_t size)
-{
-	return result_of(ftruncate(file, (off_t)size));
 }
 
 static struct os_file_info info_of(const struct stat *status)
@@ -297,14 +274,6 @@ enum error os_file_rename_at(int from_dir, const char *from, int to_dir, const c
 		return ERROR_INVALID;
 	}
 	return result_of(renameat(from_dir, from, to_dir, to));
-}
-
-enum error os_file_link_at(int from_dir, const char *from, int to_dir, const char *to)
-{
-	if (!os_name_is_single(from) || !os_name_is_single(to)) {
-		return ERROR_INVALID;
-	}
-	return result_of(linkat(from_dir, from, to_dir, to, 0));
 }
 
 enum error os_file_remove_at(int dir, const char *name)

@@ -258,18 +258,6 @@ enum error os_socket_source_address(const struct os_address *peer, struct os_add
 	return error;
 }
 
-enum error os_socket_peer_address(int socket, struct os_address *ret_address)
-{
-	union any_address system;
-	socklen_t len = sizeof system;
-
-	if (getpeername(socket, &system.any, &len) < 0) {
-		return error_from_errno(errno);
-	}
-	*ret_address = from_system(&system, len);
-	return OK;
-}
-
 enum error os_socket_receive(int socket, void *bytes, size_t size, size_t *ret_len)
 {
 	ssize_t got;

@@ -169,7 +169,7 @@ static enum error write_fault(struct view *bytes)
 	return error;
 }
 
-static enum error file_write(struct sim_file *file, bool at_end, uint64_t offset, struct view bytes)
+static enum error file_write(struct sim_file *file, uint64_t offset, struct view bytes)
 {
 	bool is_last;
 	enum error error = sim_call_begin_half(SIM_WRITE, SIM_FILE_CALL_US_MAX, &is_last), full;
@@ -184,7 +184,6 @@ static enum error file_write(struct sim_file *file, bool at_end, uint64_t offset
 	if (is_last) {
 		bytes = view_first(bytes, sim_below(bytes.len + 1));
 	}
-	offset = at_end ? file->inode->now.len : offset;
 	full = sim_inode_write(file->inode, offset, bytes);
 	error = error ? error : full;
 	sim_trace("writes file %llu at %llu, %zu bytes: %s",
@@ -198,14 +197,7 @@ static enum error file_write(struct sim_file *file, bool at_end, uint64_t offset
 
 enum error os_file_write_at(int file, uint64_t offset, struct view bytes)
 {
-	return file_write(sim_file(file, SIM_FILE), false, offset, bytes);
-}
-
-enum error os_file_append(int fd, struct view bytes)
-{
-	struct sim_file *file = sim_file(fd, SIM_FILE);
-
-	return file->flags & OS_APPEND ? file_write(file, true, 0, bytes) : ERROR_INVALID;
+	return file_write(sim_file(file, SIM_FILE), offset, bytes);
 }
 
 enum error os_file_write_parts_at(int file, uint64_t offset, const struct os_file_part *parts,
@@ -245,19 +237,6 @@ enum error os_file_sync_data(int fd)
 enum error os_file_sync(int file)
 {
 	return os_file_sync_data(file);
-}
-
-enum error os_file_resize(int fd, uint64_t size)
-{
-	const struct sim_file *file = sim_file(fd, SIM_FILE);
-	enum error error = sim_call_begin(SIM_RESIZE, SIM_FILE_CALL_US_MAX);
-
-	if (error) {
-		return error;
-	}
-	sim_trace("resizes file %llu to %llu", (unsigned long long)file->inode->number,
-		  (unsigned long long)size);
-	return sim_inode_resize(file->inode, size);
 }
 
 // ---- what is known of it --------------------------------------------------------------------

@@ -227,32 +227,6 @@ enum error os_file_rename_at(int from_dir, const char *from, int to_dir, const c
 	return OK;
 }
 
-enum error os_file_link_at(int from_dir, const char *from, int to_dir, const char *to)
-{
-	struct sim_inode *source = dir_inode(from_dir), *target = dir_inode(to_dir), *inode;
-	enum error error = sim_name_check(from);
-
-	if (!error) {
-		error = name_begin(to);
-	}
-	if (error) {
-		return error;
-	}
-	inode = sim_inode_find(source, from);
-	if (!inode) {
-		return ERROR_NOT_FOUND;
-	}
-	if (inode->is_dir) {
-		return ERROR_PERMISSION;
-	}
-	if (sim_inode_find(target, to)) {
-		return ERROR_EXISTS;
-	}
-	sim_trace("links %s to %s", from, to);
-	sim_disk_change(source->disk, inode, NULL, NULL, target, to);
-	return OK;
-}
-
 enum error os_file_remove_at(int dir, const char *name)
 {
 	struct sim_inode *inode, *parent = dir_inode(dir);

@@ -406,14 +406,6 @@ enum error os_socket_source_address(const struct os_address *peer, struct os_add
 	return OK;
 }
 
-enum error os_socket_peer_address(int socket, struct os_address *ret_address)
-{
-	const struct sim_stream *stream = sim_fd_object(socket, SIM_STREAM);
-
-	*ret_address = stream->remote;
-	return OK;
-}
-
 enum error os_socket_duplicate(int socket, int *ret_socket)
 {
 	return sim_fd_new(sim_fd_any(socket), ret_socket);

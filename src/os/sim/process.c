@@ -235,7 +235,6 @@ const char *sim_call_name(enum sim_call kind)
 		[SIM_SYNC] = "sync",
 		[SIM_DIR_SYNC] = "dir sync",
 		[SIM_NAME] = "name",
-		[SIM_RESIZE] = "resize",
 		[SIM_INFO] = "info",
 		[SIM_ACCEPT] = "accept",
 		[SIM_CONNECT] = "connect",

@@ -99,7 +99,6 @@ enum sim_call {
 	SIM_SYNC,
 	SIM_DIR_SYNC,
 	SIM_NAME, // makes, renames, links, removes or lists a name
-	SIM_RESIZE,
 	SIM_INFO,
 	SIM_ACCEPT,
 	SIM_CONNECT,
