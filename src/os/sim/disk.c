@@ -4,15 +4,7 @@
 #include <string.h>
 
 #include "os/clock.h"
-
-struct write {
-	struct list link;
-	uint64_t sequence;
-	bool is_resize; // to offset
-	uint64_t offset;
-	size_t len;
-	char bytes[];
-};
+#include "os/sim/record.h"
 
 static char *name_copy(const char *name)
 {
@@ -125,13 +117,14 @@ struct sim_inode *sim_inode_new(struct sim_disk *disk, bool is_dir, uint32_t mod
 	inode->uid = inode->gid = 1000;
 	list_init(&inode->writes);
 	list_add_last(&disk->inodes, &inode->link);
+	sim_record_make(disk, is_dir, mode);
 	return inode;
 }
 
 static void writes_drop(struct sim_inode *inode)
 {
 	while (!list_empty(&inode->writes)) {
-		free(CONTAINER_OF(list_take_first(&inode->writes), struct write, link));
+		free(CONTAINER_OF(list_take_first(&inode->writes), struct sim_write, link));
 	}
 }
 
@@ -181,7 +174,7 @@ void sim_inode_closed(struct sim_inode *inode)
 
 static void write_note(struct sim_inode *inode, bool is_resize, uint64_t offset, struct view bytes)
 {
-	struct write *write = sim_alloc(sizeof *write + bytes.len);
+	struct sim_write *write = sim_alloc(sizeof *write + bytes.len);
 
 	write->sequence = ++inode->disk->sequence;
 	write->is_resize = is_resize;
@@ -220,6 +213,7 @@ enum error sim_inode_write(struct sim_inode *inode, uint64_t offset, struct view
 		}
 		bytes_put(&inode->now, offset, bytes.data, bytes.len);
 		write_note(inode, false, offset, bytes);
+		sim_record_write(inode, offset, bytes);
 	}
 	return is_full ? ERROR_NO_SPACE : OK;
 }
@@ -231,13 +225,15 @@ enum error sim_inode_resize(struct sim_inode *inode, uint64_t size)
 	}
 	inode_resize_now(inode, size);
 	write_note(inode, true, size, (struct view){ 0 });
+	sim_record_resize(inode, size);
 	return OK;
 }
 
 void sim_inode_sync(struct sim_inode *inode, uint64_t sequence)
 {
+	sim_record_sync(inode, sequence, false);
 	while (!list_empty(&inode->writes)) {
-		struct write *write = CONTAINER_OF(inode->writes.next, struct write, link);
+		struct sim_write *write = CONTAINER_OF(inode->writes.next, struct sim_write, link);
 
 		if (write->sequence > sequence) {
 			break;
@@ -254,6 +250,12 @@ void sim_inode_sync(struct sim_inode *inode, uint64_t sequence)
 
 // ---- what survives --------------------------------------------------------------------------
 
+// By chance, or as the fates say: the next one is that of the next piece.
+struct survival {
+	const struct sim_fate *fates;
+	uint32_t loss;
+};
+
 // How likely a piece is lost, per million: often none or all of them.
 static uint32_t draw_loss(void)
 {
@@ -262,11 +264,34 @@ static uint32_t draw_loss(void)
 	return losses[sim_below(sizeof losses / sizeof *losses)];
 }
 
+static const struct sim_fate *next_fate(struct survival *survival)
+{
+	return survival->fates ? survival->fates++ : NULL;
+}
+
+unsigned sim_write_sectors(const struct sim_write *write)
+{
+	if (write->len == 0) {
+		return 0;
+	}
+	return (unsigned)((write->offset + write->len - 1) / SIM_SECTOR_SIZE -
+			  write->offset / SIM_SECTOR_SIZE + 1);
+}
+
+static bool fate_keeps(const struct sim_fate *fate, unsigned sector, unsigned sectors)
+{
+	unsigned bit = sectors > 64 ? (unsigned)((uint64_t)sector * 64 / sectors) : sector;
+
+	return fate->kept >> bit & 1;
+}
+
 // Each sector keeps what was written to it up to a point of its own.
-static void write_survives(struct sim_inode *inode, const struct write *write, bool *frozen,
-			   uint32_t loss)
+static void write_survives(struct sim_inode *inode, const struct sim_write *write, bool *frozen,
+			   const struct sim_fate *fate, uint32_t loss)
 {
 	uint64_t end = write->offset + write->len, next;
+	uint64_t first = write->offset / SIM_SECTOR_SIZE;
+	unsigned sectors = sim_write_sectors(write);
 
 	for (uint64_t at = write->offset; at < end; at = next) {
 		uint64_t sector = at / SIM_SECTOR_SIZE;
@@ -275,7 +300,9 @@ static void write_survives(struct sim_inode *inode, const struct write *write, b
 		if (next > end) {
 			next = end;
 		}
-		frozen[sector] = frozen[sector] || sim_chance(loss);
+		frozen[sector] = frozen[sector] ||
+				 (fate ? !fate_keeps(fate, (unsigned)(sector - first), sectors)
+				       : sim_chance(loss));
 		if (!frozen[sector]) {
 			bytes_put(&inode->durable, at, write->bytes + (at - write->offset),
 				  next - at);
@@ -283,35 +310,37 @@ static void write_survives(struct sim_inode *inode, const struct write *write, b
 	}
 }
 
-static void inode_survives(struct sim_inode *inode, uint64_t sequence)
+static void inode_survives(struct sim_inode *inode, uint64_t sequence, struct survival *survival)
 {
-	uint32_t loss = draw_loss();
 	uint64_t size = inode->durable.len, end_max = 0, size_now = size;
 	bool *frozen, size_frozen = false;
 	struct list *link, *next;
 
 	for (link = inode->writes.next; link != &inode->writes; link = link->next) {
-		const struct write *write = CONTAINER_OF(link, struct write, link);
+		const struct sim_write *write = CONTAINER_OF(link, struct sim_write, link);
 		uint64_t end = write->offset + write->len;
 
 		end_max = end > end_max ? end : end_max;
 	}
 	frozen = sim_alloc(end_max / SIM_SECTOR_SIZE + 1);
 	for (link = inode->writes.next; link != &inode->writes; link = next) {
-		struct write *write = CONTAINER_OF(link, struct write, link);
+		struct sim_write *write = CONTAINER_OF(link, struct sim_write, link);
 		uint64_t end = write->offset + write->len;
+		const struct sim_fate *fate;
 
 		next = link->next;
 		if (write->sequence > sequence) {
 			break;
 		}
+		fate = next_fate(survival);
 		size_now = write->is_resize || end > size_now ? end : size_now;
-		size_frozen = size_frozen || (size_now != size && sim_chance(loss));
+		size_frozen = size_frozen || (size_now != size &&
+					      (fate ? !fate->size : sim_chance(survival->loss)));
 		size = size_frozen ? size : size_now;
 		if (write->is_resize && !size_frozen && end < inode->durable.len) {
 			bytes_resize(&inode->durable, end);
 		}
-		write_survives(inode, write, frozen, loss);
+		write_survives(inode, write, frozen, fate, survival->loss);
 		list_remove(&write->link);
 		free(write);
 	}
@@ -321,7 +350,11 @@ static void inode_survives(struct sim_inode *inode, uint64_t sequence)
 
 void sim_inode_sync_failed(struct sim_inode *inode, uint64_t sequence)
 {
-	inode_survives(inode, sequence);
+	struct survival survival = { 0 };
+
+	sim_record_sync(inode, sequence, true);
+	survival.loss = draw_loss();
+	inode_survives(inode, sequence, &survival);
 }
 
 // ---- changes of names -----------------------------------------------------------------------
@@ -379,6 +412,7 @@ void sim_disk_change(struct sim_disk *disk, struct sim_inode *inode, struct sim_
 	change->from = from ? name_copy(from) : NULL;
 	change->to = to ? name_copy(to) : NULL;
 	list_add_last(&disk->changes, &change->link);
+	sim_record_change(disk, change);
 	change_apply_now(change);
 }
 
@@ -441,6 +475,7 @@ void sim_dir_sync(struct sim_inode *dir, uint64_t sequence)
 {
 	struct sim_disk *disk = dir->disk;
 
+	sim_record_sync(dir, sequence, false);
 	for (struct list *link = disk->changes.previous; link != &disk->changes;
 	     link = link->previous) {
 		struct sim_change *change = CONTAINER_OF(link, struct sim_change, link);
@@ -452,14 +487,15 @@ void sim_dir_sync(struct sim_inode *dir, uint64_t sequence)
 	apply_marked(disk);
 }
 
-static void names_survive(struct sim_disk *disk)
+static void names_survive(struct sim_disk *disk, struct survival *survival)
 {
-	uint32_t loss = draw_loss();
-
 	for (struct list *link = disk->changes.next; link != &disk->changes; link = link->next) {
 		struct sim_change *change = CONTAINER_OF(link, struct sim_change, link);
 
-		change->is_marked = !sim_chance(loss) && !meets_lost_earlier(disk, change);
+		const struct sim_fate *fate = next_fate(survival);
+		bool is_lost = fate ? !fate->kept : sim_chance(survival->loss);
+
+		change->is_marked = !is_lost && !meets_lost_earlier(disk, change);
 	}
 	apply_marked(disk);
 	while (!list_empty(&disk->changes)) {
@@ -507,15 +543,18 @@ static void inode_restart(struct sim_inode *inode)
 	}
 }
 
-void sim_disk_lose_power(struct sim_disk *disk)
+void sim_disk_lose_power(struct sim_disk *disk, const struct sim_fate *fates)
 {
+	struct survival survival = { .fates = fates };
 	struct list *link;
 
-	names_survive(disk);
+	survival.loss = fates ? 0 : draw_loss();
+	names_survive(disk, &survival);
 	for (link = disk->inodes.next; link != &disk->inodes; link = link->next) {
 		struct sim_inode *inode = CONTAINER_OF(link, struct sim_inode, link);
 
-		inode_survives(inode, UINT64_MAX);
+		survival.loss = fates ? 0 : draw_loss();
+		inode_survives(inode, UINT64_MAX, &survival);
 		inode->name_count = inode == disk->root;
 	}
 	for (link = disk->inodes.next; link != &disk->inodes; link = link->next) {

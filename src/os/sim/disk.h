@@ -41,7 +41,20 @@ struct sim_inode {
 	struct sim_names names, names_durable; // of a folder
 };
 
+// Not yet durable.
+struct sim_write {
+	struct list link;
+	uint64_t sequence;
+	bool is_resize; // to offset
+	uint64_t offset;
+	size_t len;
+	char bytes[];
+};
+
+struct sim_record;
+
 struct sim_disk {
+	struct sim_record *record; // of all that it is asked to do; NULL: none
 	struct list inodes;
 	struct list changes; // of names, not yet durable, oldest first
 	struct sim_inode *root;
@@ -75,3 +88,12 @@ struct sim_change {
 void sim_disk_change(struct sim_disk *disk, struct sim_inode *inode, struct sim_inode *from_dir,
 		     const char *from, struct sim_inode *to_dir, const char *to);
 void sim_dir_sync(struct sim_inode *dir, uint64_t sequence);
+
+unsigned sim_write_sectors(const struct sim_write *write);
+
+// What the disk tells its record, if it has one.
+void sim_record_make(struct sim_disk *disk, bool is_dir, uint32_t mode);
+void sim_record_write(const struct sim_inode *inode, uint64_t offset, struct view bytes);
+void sim_record_resize(const struct sim_inode *inode, uint64_t size);
+void sim_record_change(struct sim_disk *disk, const struct sim_change *change);
+void sim_record_sync(const struct sim_inode *inode, uint64_t sequence, bool has_failed);

@@ -164,7 +164,9 @@ void sim_fds_abandon(struct sim_process *process);
 
 struct sim_disk *sim_disk_new(void);
 void sim_disk_free(struct sim_disk *disk);
-void sim_disk_lose_power(struct sim_disk *disk);
+// The fates are those of each change of names, then of each file's each write; NULL: by chance.
+struct sim_fate;
+void sim_disk_lose_power(struct sim_disk *disk, const struct sim_fate *fates);
 void sim_disk_set_size(struct sim_disk *disk, uint64_t bytes);
 void sim_pages_free(struct sim *sim);
 

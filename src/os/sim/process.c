@@ -6,6 +6,7 @@
 
 #include "os/sandbox.h"
 #include "os/sim/private.h"
+#include "os/sim/record.h"
 
 #ifdef SIM_ASAN
 #include <sanitizer/lsan_interface.h>
@@ -213,7 +214,7 @@ bool sim_process_is_alive(const struct sim_process *process)
 	return !process->is_dead;
 }
 
-void sim_machine_lose_power(struct sim_machine *machine)
+void sim_machine_lose_power_as(struct sim_machine *machine, const struct sim_fate *fates)
 {
 	sim_trace("%s loses power", machine->name);
 	sim_current->power_fails = true;
@@ -221,7 +222,12 @@ void sim_machine_lose_power(struct sim_machine *machine)
 		sim_process_crash(CONTAINER_OF(p, struct sim_process, link));
 	}
 	sim_current->power_fails = false;
-	sim_disk_lose_power(machine->disk);
+	sim_disk_lose_power(machine->disk, fates);
+}
+
+void sim_machine_lose_power(struct sim_machine *machine)
+{
+	sim_machine_lose_power_as(machine, NULL);
 }
 
 // ---- calls ----------------------------------------------------------------------------------
