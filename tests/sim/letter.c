@@ -1,11 +1,7 @@
 #include "sim/letter.h"
 
-struct dice {
-	uint64_t state;
-};
-
 // splitmix64
-static uint64_t dice_below(struct dice *dice, uint64_t bound)
+uint64_t dice_below(struct dice *dice, uint64_t bound)
 {
 	uint64_t z = dice->state += 0x9e3779b97f4a7c15;
 
@@ -37,8 +33,12 @@ void letter_add(struct buffer *out, const struct letter *letter)
 	struct dice dice = { letter->seed * 1000003 + letter->number };
 	size_t start = out->len;
 
+	if (letter->is_submitted) {
+		buffer_printf(out, "From: A box <box%u@example.org>\r\n", letter->box);
+	} else {
+		buffer_add_text(out, "From: Somebody <somebody@senders.example>\r\n");
+	}
 	buffer_printf(out,
-		      "From: Somebody <somebody@senders.example>\r\n"
 		      "Date: Sat, 21 Nov 2026 20:00:00 +0000\r\n"
 		      "Message-ID: <%u.%llu@senders.example>\r\n"
 		      "X-Letter: %u\r\n"

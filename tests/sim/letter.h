@@ -10,8 +10,16 @@ enum { LETTER_BYTES_MAX = 2 * 1024 * 1024 };
 struct letter {
 	uint64_t seed;
 	unsigned number;
-	size_t size; // about; at least the header
+	size_t size;       // about; at least the header
+	bool is_submitted; // after a login, as the box of that number
+	unsigned box;
 };
+
+// Chances that follow from a number alone, apart from those of the simulation.
+struct dice {
+	uint64_t state;
+};
+uint64_t dice_below(struct dice *dice, uint64_t bound);
 
 void letter_add(struct buffer *out, const struct letter *letter);
 // The bytes as the client's DATA sends them: dots doubled, and the final dot.

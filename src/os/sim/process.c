@@ -192,7 +192,9 @@ void sim_process_crash(struct sim_process *process)
 	if (process == sim_current->harness) {
 		sim_bug("the harness cannot crash");
 	}
-	sim_trace("%s crashes", process->name);
+	if (!process->machine->sim->power_fails) {
+		sim_tell("%s crashes", process->name);
+	}
 #ifdef SIM_ASAN
 	any_crashed = true;
 #endif
@@ -215,7 +217,7 @@ bool sim_process_is_alive(const struct sim_process *process)
 
 void sim_machine_lose_power(struct sim_machine *machine)
 {
-	sim_trace("%s loses power", machine->name);
+	sim_tell("%s loses power", machine->name);
 	sim_current->power_fails = true;
 	for (struct list *p = machine->processes.next; p != &machine->processes; p = p->next) {
 		sim_process_crash(CONTAINER_OF(p, struct sim_process, link));
@@ -297,7 +299,8 @@ enum error sim_call_begin(enum sim_call kind, uint64_t cost_us_max)
 	enum error error = sim_call_begin_half(kind, cost_us_max, &is_last);
 
 	if (is_last) {
-		sim_trace("planned, in %s:", sim_call_name(kind));
+		sim_tell("%s is in a call of the kind: %s", sim_current->process->name,
+			 sim_call_name(kind));
 		sim_crash_now();
 	}
 	return error;
