@@ -14,7 +14,7 @@ enum {
 	RESTART_MS = 100,
 	RESTART_MS_MAX = 5000,
 	FILE_BYTES_MAX = 3 * 1024 * 1024,
-	SEGMENT_BYTES_MIN = 128 * 1024,
+	SEGMENT_BYTES_MIN = 64 * 1024, // recycled all the sooner
 	QUEUE_SPARE =
 		40, // messages on their way in when the queue is found to be full, and reports
 };
@@ -95,7 +95,8 @@ static void died(struct box *box, enum child_kind kind)
 {
 	struct box_child *each = &box->children[kind];
 
-	ledger_death(box->ledger, box->ticked_us, kind == CHILD_DELIVER);
+	ledger_death(box->ledger, box->ticked_us, kind == CHILD_DELIVER,
+		     kind == CHILD_RECEIVE || kind == CHILD_RECEIVE_2);
 	each->process = NULL;
 	each->due_ms = os_clock_mono_ms() + RESTART_MS;
 	if (box->reliable) {
@@ -188,6 +189,7 @@ void box_upgrade(struct box *box)
 			    child_calls_of(other_receive(box))->name,
 			    child_calls_of(box->receiving)->name);
 		box->receiving = other_receive(box);
+		box->ledger->upgrades++;
 		next->due_ms = os_clock_mono_ms();
 	}
 }

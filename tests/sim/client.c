@@ -200,14 +200,10 @@ static void next_letter(struct client *client)
 
 static void send_body(struct client *client)
 {
-	struct buffer letter = buffer_with_max(LETTER_BYTES_MAX);
-
-	letter_add(&letter, &client->letter->letter);
-	letter_add_stuffed(&client->out, buffer_view(&letter));
-	if (buffer_error(&letter) != OK || buffer_error(&client->out) != OK) {
+	letter_add_stuffed(&client->out, buffer_view(&client->letter->bytes));
+	if (buffer_error(&client->letter->bytes) != OK || buffer_error(&client->out) != OK) {
 		abort();
 	}
-	buffer_done(&letter);
 	client->in_script = false;
 	client->turn = TURN_MESSAGE;
 	client->ended_body = true;

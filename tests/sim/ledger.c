@@ -49,6 +49,7 @@ void ledger_free(struct ledger *ledger)
 		for (unsigned k = 0; k < ledger->letters[i]->recipient_count; k++) {
 			free(ledger->letters[i]->recipients[k].copies);
 		}
+		buffer_done(&ledger->letters[i]->bytes);
 		free(ledger->letters[i]);
 	}
 	for (unsigned i = 0; i < ledger->line_count; i++) {
@@ -168,11 +169,11 @@ void ledger_mischief(struct ledger *ledger, const char *format, ...)
 	buffer_done(&text);
 }
 
-void ledger_death(struct ledger *ledger, uint64_t from_us, bool was_deliver)
+void ledger_death(struct ledger *ledger, uint64_t from_us, bool was_deliver, bool was_receive)
 {
 	ledger->deaths = grow(ledger->deaths, ledger->death_count, sizeof *ledger->deaths);
 	ledger->deaths[ledger->death_count++] =
-		(struct ledger_death){ from_us, os_clock_mono_us(), was_deliver };
+		(struct ledger_death){ from_us, os_clock_mono_us(), was_deliver, was_receive };
 }
 
 // ---- letters that are sent
@@ -253,6 +254,8 @@ struct ledger_letter *ledger_write(struct ledger *ledger, unsigned login)
 					  .size = size_by_chance(&dice),
 					  .is_submitted = login < LEDGER_BOXES,
 					  .box = login };
+	letter->bytes = buffer_with_max(LETTER_BYTES_MAX);
+	letter_write(&letter->letter, &letter->bytes);
 	choose_sender(letter, login, &dice);
 	count = 1 + (unsigned)dice_below(&dice, 3);
 	if (dice_below(&dice, 8) == 0) {
@@ -335,7 +338,7 @@ static void add_copy(struct ledger *ledger, unsigned number, unsigned index, str
 	struct view front;
 
 	ledger_note(ledger, number, "letter %u has arrived for %s", number, recipient->address);
-	if (!letter_match(&letter->letter, message, copy->name[0] != 0, &front)) {
+	if (!letter_match(buffer_view(&letter->bytes), message, copy->name[0] != 0, &front)) {
 		ledger_violation(ledger, PROMISE_BYTES, number,
 				 "letter %u arrived for %s with other bytes than were sent", number,
 				 recipient->address);

@@ -71,6 +71,7 @@ struct ledger_recipient {
 
 struct ledger_letter {
 	struct letter letter;
+	struct buffer bytes; // of it, as it is sent
 	enum letter_state state;
 	uint64_t ended_us;               // when state became final
 	char sender[LEDGER_ADDRESS_MAX]; // "": the null sender
@@ -82,7 +83,7 @@ struct ledger_letter {
 // A process ended without warning between the two.
 struct ledger_death {
 	uint64_t from_us, until_us;
-	bool was_deliver;
+	bool was_deliver, was_receive;
 };
 
 // A line of the story.
@@ -104,6 +105,7 @@ struct ledger {
 	unsigned letter_count;
 	struct ledger_death *deaths;
 	unsigned death_count;
+	unsigned upgrades;  // a second receive came, with a family of its own
 	char (*files)[128]; // names that were seen in mailboxes
 	unsigned file_count;
 	unsigned faults;  // deliberate ones: crashes, losses of power, remote misbehaviour, jumps
@@ -126,7 +128,8 @@ void ledger_violation(struct ledger *ledger, enum promise promise, unsigned lett
 // peers where there is room.
 void ledger_fault(struct ledger *ledger, const char *format, ...) printf_like(2, 3);
 void ledger_mischief(struct ledger *ledger, const char *format, ...) printf_like(2, 3);
-void ledger_death(struct ledger *ledger, uint64_t from_us, bool was_deliver);
+// Between from_us and now.
+void ledger_death(struct ledger *ledger, uint64_t from_us, bool was_deliver, bool was_receive);
 
 // A new letter; its size, sender and recipients follow from the seed and its number alone. NULL:
 // the spec allows no more. login: of a box here, which then is the sender.

@@ -27,6 +27,12 @@ static bool was_any_accepted(const struct ledger *ledger, uint64_t from_us, uint
 	return false;
 }
 
+// By the same writer: its family is not told here, so it is any where there was one only.
+static bool was_next_use_begun(const struct ledger *ledger, uint64_t from_us, uint64_t until_us)
+{
+	return ledger->upgrades == 0 && was_any_accepted(ledger, from_us, until_us);
+}
+
 // A letter that was refused since its sync failed may be whole on the disk all the same, and come
 // back at the next start: unless the next use of a segment had begun before, whose header says that
 // it is abandoned. Whoever was accepted after it lies in such a use.
@@ -35,9 +41,9 @@ static bool may_survive(const struct ledger *ledger, uint64_t refused_us)
 	for (unsigned i = 0; i < ledger->death_count; i++) {
 		const struct ledger_death *death = &ledger->deaths[i];
 
-		if (!death->was_deliver && death->until_us >= refused_us) {
-			return !was_any_accepted(ledger, refused_us + LEDGER_REPLY_US,
-						 death->from_us);
+		if (death->was_receive && death->until_us >= refused_us) {
+			return !was_next_use_begun(ledger, refused_us + LEDGER_REPLY_US,
+						   death->from_us);
 		}
 	}
 	return false;

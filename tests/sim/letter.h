@@ -21,12 +21,12 @@ struct dice {
 };
 uint64_t dice_below(struct dice *dice, uint64_t bound);
 
-void letter_add(struct buffer *out, const struct letter *letter);
+// out: of LETTER_BYTES_MAX.
+void letter_write(const struct letter *letter, struct buffer *out);
 // The bytes as the client's DATA sends them: dots doubled, and the final dot.
 void letter_add_stuffed(struct buffer *out, struct view letter);
 // The number that a copy's header names; false where there is none.
 bool letter_find_number(struct view copy, unsigned *ret_number);
 // The fields that a server put in front of the letter, when the copy ends with its bytes; false
 // when it does not. line_feeds: the copy has LF line ends, as in a Maildir.
-bool letter_match(const struct letter *letter, struct view copy, bool line_feeds,
-		  struct view *ret_front);
+bool letter_match(struct view letter, struct view copy, bool line_feeds, struct view *ret_front);

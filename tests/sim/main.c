@@ -1,6 +1,7 @@
 // sim: runs the scenario over many seeds. Last line: N seeds, N faults, N violations; exit status 0
 // only without violations. The first violation is made small (shrink.h) and told as a story. With
 // a plant, or forever, it stops there. --trace SEED prints one run, event by event.
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -291,6 +292,11 @@ int main(int count, char **words)
 		fprintf(stderr, "sim: no plant '%s', see --plant list\n", options.plant);
 		return EX_USAGE;
 	}
+	// Fresh pages cost more than all else: small memory is kept, and large tables, of which
+	// little is ever touched, come straight from the system, zero as they are.
+	mallopt(M_MMAP_THRESHOLD, 1024 * 1024);
+	mallopt(M_TRIM_THRESHOLD, 512 * 1024 * 1024);
+	mallopt(M_TOP_PAD, 4 * 1024 * 1024);
 	setup_make(&setup.box);
 	return options.traces ? trace(&options, &setup) : run(&options, &setup);
 }

@@ -108,9 +108,10 @@ static void write_all(int fd, const void *bytes, size_t len)
 static void work(const struct scenario_setup *setup, const struct spec *spec, int pipe)
 {
 	struct buffer text = buffer_with_max(TEXT_BYTES_MAX);
+	const struct sigaction deaf = { .sa_handler = SIG_IGN };
 	struct scenario_result result;
 
-	signal(SIGINT, SIG_IGN); // the one who started us ends us
+	sigaction(SIGINT, &deaf, NULL); // the one who started us ends us
 	alarm(PATIENCE_S);
 	dup2(pipe, STDERR_FILENO);
 	result = scenario_run(spec, setup, &text);

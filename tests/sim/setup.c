@@ -21,9 +21,9 @@ enum { MEMORY_MAX = 16 * 1024 * 1024, PEM_MAX = 64 * 1024 };
 	"  - { port: 25, role: relay }\n" \
 	"  - { port: 587, role: submission, tls: starttls }\n" \
 	"relay: { networks: [10.0.0.0/8] }\n" \
-	"queue: { messages: 100, expire: 30d, retry_first: 1m, retry_longest: 30m }\n"
+	"queue: { messages: 30, expire: 30d, retry_first: 1m, retry_longest: 30m }\n"
 
-enum { QUEUE_MAX = 100 };
+enum { QUEUE_MAX = 30 };
 
 // Small bounds, so that they are met; the second differs from the first in what a reload may
 // change.

@@ -192,8 +192,10 @@ void sim_process_crash(struct sim_process *process)
 	if (process == sim_current->harness) {
 		sim_bug("the harness cannot crash");
 	}
-	if (!process->machine->sim->power_fails) {
+	if (is_own) {
 		sim_tell("%s crashes", process->name);
+	} else { // the harness knows what it does
+		sim_trace("%s is killed", process->name);
 	}
 #ifdef SIM_ASAN
 	any_crashed = true;
@@ -217,7 +219,7 @@ bool sim_process_is_alive(const struct sim_process *process)
 
 void sim_machine_lose_power(struct sim_machine *machine)
 {
-	sim_tell("%s loses power", machine->name);
+	sim_trace("%s loses power", machine->name);
 	sim_current->power_fails = true;
 	for (struct list *p = machine->processes.next; p != &machine->processes; p = p->next) {
 		sim_process_crash(CONTAINER_OF(p, struct sim_process, link));
