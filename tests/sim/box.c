@@ -14,15 +14,22 @@ enum {
 	RESTART_MS = 100,
 	RESTART_MS_MAX = 5000,
 	FILE_BYTES_MAX = 3 * 1024 * 1024,
-	SEGMENT_BYTES_MIN = 128 * 1024
+	SEGMENT_BYTES_MIN = 64 * 1024, // recycled all the sooner
+	QUEUE_SPARE =
+		40, // messages on their way in when the queue is found to be full, and reports
 };
+
+static const uint16_t ports[CHILD_LISTENERS] = { 25, 587 };
 
 static const struct {
 	enum child_wire wire;
 	enum child_kind ends[2];
 } wires[] = {
 	{ WIRE_WAKE, { CHILD_RECEIVE, CHILD_DELIVER } },
+	{ WIRE_WAKE_2, { CHILD_RECEIVE_2, CHILD_DELIVER } },
 	{ WIRE_FACTS, { CHILD_DELIVER, CHILD_FACTS } },
+	{ WIRE_KEEPER, { CHILD_RECEIVE, CHILD_KEEPER } },
+	{ WIRE_KEEPER_2, { CHILD_RECEIVE_2, CHILD_KEEPER } },
 };
 
 void box_init(struct box *box, struct ledger *ledger, const struct weather *weather,
@@ -65,11 +72,17 @@ void box_power_on(struct box *box)
 	struct os_address address;
 	void *memory;
 
+	box->receiving = CHILD_RECEIVE;
 	box->supervisor = sim_process_new(box->machine, "supervisor");
 	enter(box);
-	must(os_address_parse(VIEW("192.0.2.25"), 25, &address));
-	must(os_socket_listen(&address, options, &box->listener));
-	must(os_page_new("commit", sizeof(struct spool_commit_page), &box->commit_page, &memory));
+	for (unsigned i = 0; i < CHILD_LISTENERS; i++) {
+		must(os_address_parse(VIEW("192.0.2.25"), ports[i], &address));
+		must(os_socket_listen(&address, options, &box->listeners[i]));
+	}
+	for (unsigned i = 0; i < CHILD_RECEIVES; i++) {
+		must(os_page_new("commit", sizeof(struct spool_commit_page), &box->commit_pages[i],
+				 &memory));
+	}
 	must(os_page_new("queue", sizeof(struct spool_queue_page), &box->queue_page, &memory));
 	box->queue = memory;
 	leave(box);
@@ -82,11 +95,12 @@ static void died(struct box *box, enum child_kind kind)
 {
 	struct box_child *each = &box->children[kind];
 
-	ledger_death(box->ledger, box->ticked_us, kind == CHILD_DELIVER);
+	ledger_death(box->ledger, box->ticked_us, kind == CHILD_DELIVER,
+		     kind == CHILD_RECEIVE || kind == CHILD_RECEIVE_2);
 	each->process = NULL;
 	each->due_ms = os_clock_mono_ms() + RESTART_MS;
 	if (box->reliable) {
-		ledger_violation(box->ledger, LEDGER_ALL, "%s died in calm weather",
+		ledger_violation(box->ledger, PROMISE_SOUND, LEDGER_ALL, "%s died in calm weather",
 				 child_calls_of(kind)->name);
 	}
 }
@@ -148,13 +162,58 @@ void box_stop(struct box *box, enum child_kind kind)
 	}
 }
 
-void box_release(struct box *box)
+void box_order(struct box *box, bool release, bool flush)
 {
 	struct box_child *each = &box->children[CHILD_DELIVER];
 
-	if (each->process) {
-		each->child->release_asked = true;
+	if (each->process && sim_process_is_alive(each->process)) {
+		ledger_note(box->ledger, LEDGER_ALL, "the operator asks deliver to %s",
+			    release ? "release what it holds" : "try everything now");
+		each->child->release_asked |= release;
+		each->child->flush_asked |= flush;
 		poke(box, each);
+	}
+}
+
+static enum child_kind other_receive(const struct box *box)
+{
+	return box->receiving == CHILD_RECEIVE ? CHILD_RECEIVE_2 : CHILD_RECEIVE;
+}
+
+void box_upgrade(struct box *box)
+{
+	struct box_child *next = &box->children[other_receive(box)];
+
+	if (box->supervisor && !next->process) {
+		ledger_note(box->ledger, LEDGER_ALL, "%s comes in place of %s",
+			    child_calls_of(other_receive(box))->name,
+			    child_calls_of(box->receiving)->name);
+		box->receiving = other_receive(box);
+		box->ledger->upgrades++;
+		next->due_ms = os_clock_mono_ms();
+	}
+}
+
+static struct view config_of(const struct box *box, enum child_kind kind)
+{
+	const struct box_config *config = &box->setup->configs[box->config];
+
+	return kind == CHILD_DELIVER ? config->deliver : config->receive;
+}
+
+void box_reload(struct box *box)
+{
+	box->config = (box->config + 1) % BOX_CONFIGS;
+	ledger_note(box->ledger, LEDGER_ALL, "the configuration is number %u from now on",
+		    box->config);
+	for (int kind = 0; kind < CHILD_COUNT; kind++) {
+		struct box_child *each = &box->children[kind];
+
+		if (each->process && sim_process_is_alive(each->process)) {
+			each->child->given.config = config_of(box, kind);
+			each->child->reload_asked = true;
+			poke(box, each);
+		}
 	}
 }
 
@@ -165,38 +224,56 @@ static void run_start(void *context)
 	struct box_child *each = context;
 	struct child *child = each->child;
 
-	for (int kind = 0; kind < CHILD_COUNT; kind++) {
-		if (strcmp(child_calls_of(kind)->name, child->name) == 0) {
-			child->error = child_calls_of(kind)->start(child);
-		}
+	child->error = child->calls->start(child);
+}
+
+static void give_receive(struct box *box, const struct box_child *each, unsigned number)
+{
+	struct child_given *given = &each->child->given;
+	int reader;
+
+	for (unsigned i = 0; i < CHILD_LISTENERS; i++) {
+		given->listeners[i] = sim_process_give(each->process, box->listeners[i]);
+	}
+	given->family = 1 + number;
+	given->commit_pages[0] = sim_process_give(each->process, box->commit_pages[number]);
+	must(os_page_reader(box->queue_page, &reader));
+	given->queue_page = sim_process_give(each->process, reader);
+	os_page_close(reader);
+}
+
+static void give_deliver(struct box *box, const struct box_child *each)
+{
+	struct child_given *given = &each->child->given;
+
+	given->queue_page = sim_process_give(each->process, box->queue_page);
+	for (unsigned i = 0; i < CHILD_RECEIVES; i++) {
+		int reader;
+
+		must(os_page_reader(box->commit_pages[i], &reader));
+		given->commit_pages[i] = sim_process_give(each->process, reader);
+		os_page_close(reader);
 	}
 }
 
 static void give(struct box *box, enum child_kind kind)
 {
 	struct box_child *each = &box->children[kind];
-	struct child_given *given = &each->child->given;
-	int reader;
 
-	*given = (struct child_given){ .commit_page = -1, .queue_page = -1, .listener = -1 };
-	given->ledger = box->ledger;
-	given->weather = box->weather;
-	given->directory = box->setup->directory;
-	given->segment_bytes = box->segment_bytes;
+	each->child->given = (struct child_given){
+		.config = config_of(box, kind),
+		.directory = box->setup->directory,
+		.certificate = box->setup->certificate,
+		.key = box->setup->key,
+		.ledger = box->ledger,
+		.weather = box->weather,
+		.segment_bytes = box->segment_bytes,
+	};
 	enter(box);
-	if (kind == CHILD_RECEIVE) {
-		given->config = box->setup->config_receive;
-		given->listener = sim_process_give(each->process, box->listener);
-		given->commit_page = sim_process_give(each->process, box->commit_page);
-		must(os_page_reader(box->queue_page, &reader));
-		given->queue_page = sim_process_give(each->process, reader);
-		os_page_close(reader);
+	if (kind == CHILD_RECEIVE || kind == CHILD_RECEIVE_2) {
+		give_receive(box, each, kind == CHILD_RECEIVE_2);
 	} else if (kind == CHILD_DELIVER) {
-		given->config = box->setup->config_deliver;
-		given->queue_page = sim_process_give(each->process, box->queue_page);
-		must(os_page_reader(box->commit_page, &reader));
-		given->commit_page = sim_process_give(each->process, reader);
-		os_page_close(reader);
+		give_deliver(box, each);
 	}
 	leave(box);
 }
@@ -232,7 +309,7 @@ static void start(struct box *box, enum child_kind kind)
 
 	each->process = sim_process_new(box->machine, calls->name);
 	each->child = calls->make();
-	each->child->name = calls->name;
+	each->child->calls = calls;
 	for (int wire = 0; wire < WIRE_COUNT; wire++) {
 		each->child->pending[wire] = -1;
 	}
@@ -265,8 +342,19 @@ static void start(struct box *box, enum child_kind kind)
 	}
 }
 
+static bool is_wanted(const struct box *box, enum child_kind kind)
+{
+	return kind != other_receive(box);
+}
+
 void box_tick(struct box *box)
 {
+	struct box_child *old = &box->children[other_receive(box)];
+
+	if (box->supervisor && old->process && runs(box, box->receiving) &&
+	    !old->child->stop_asked) {
+		box_stop(box, other_receive(box));
+	}
 	for (int kind = 0; kind < CHILD_COUNT && box->supervisor; kind++) {
 		struct box_child *each = &box->children[kind];
 
@@ -277,7 +365,8 @@ void box_tick(struct box *box)
 			sim_process_crash(each->process); // only its loop is left
 			each->process = NULL;
 			each->due_ms = 0;
-		} else if (!each->process && os_clock_mono_ms() >= each->due_ms) {
+		} else if (!each->process && is_wanted(box, kind) &&
+			   os_clock_mono_ms() >= each->due_ms) {
 			start(box, kind);
 		}
 	}
@@ -286,12 +375,33 @@ void box_tick(struct box *box)
 
 bool box_is_whole(const struct box *box)
 {
-	return runs(box, CHILD_RECEIVE) && runs(box, CHILD_DELIVER) && runs(box, CHILD_FACTS);
+	for (int kind = 0; kind < CHILD_COUNT; kind++) {
+		if (is_wanted(box, kind) && !runs(box, kind)) {
+			return false;
+		}
+	}
+	return true;
 }
 
 uint64_t box_queued(const struct box *box)
 {
 	return box->queue ? atomic_load(&box->queue->queued_messages) : UINT64_MAX;
+}
+
+void box_check_bounds(struct box *box)
+{
+	for (int kind = 0; kind < CHILD_COUNT; kind++) {
+		const struct box_child *each = &box->children[kind];
+
+		if (runs(box, kind) && each->child->calls->check && !each->child->over) {
+			each->child->calls->check(each->child);
+		}
+	}
+	// While deliver is away nobody counts, and what came in meanwhile is all there afterwards.
+	if (runs(box, CHILD_DELIVER) && box->children[CHILD_DELIVER].starts == 1) {
+		child_check_bound(box->children[CHILD_DELIVER].child, "messages queued",
+				  box_queued(box), box->setup->queue_max + QUEUE_SPARE);
+	}
 }
 
 // ---- the mailboxes

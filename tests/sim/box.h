@@ -6,9 +6,15 @@
 #include "os/sim/sim.h"
 #include "sim/child.h"
 
+enum { BOX_CONFIGS = 2 }; // that reloads go between
+
 struct box_setup {
-	struct view config_receive, config_deliver; // encoded for each
+	struct box_config {
+		struct view receive, deliver; // encoded for each
+	} configs[BOX_CONFIGS];
 	struct view directory;
+	struct view certificate, key; // PEM
+	uint64_t queue_max;           // messages, in both
 };
 
 struct spool_queue_page;
@@ -21,7 +27,10 @@ struct box {
 	struct sim_machine *machine;
 	struct sim_process *supervisor; // NULL: without power
 	uint32_t segment_bytes;         // by chance, small: recycled often
-	int listener, commit_page, queue_page;
+	int listeners[CHILD_LISTENERS], commit_pages[CHILD_RECEIVES], queue_page;
+	unsigned config; // the one in force
+	enum child_kind
+		receiving; // the receive that shall run; the other one only as long as it must
 	struct spool_queue_page *queue;
 	struct box_child {
 		struct sim_process *process; // NULL: not there
@@ -42,11 +51,15 @@ void box_lose_power(struct box *box);                  // all processes with it
 void box_crash(struct box *box, enum child_kind kind); // as kill -9
 void box_crash_all(struct box *box);                   // as kill -9 of every process; started anew
 void box_stop(struct box *box, enum child_kind kind);  // in order; then it is started again
+void box_upgrade(struct box *box); // a new receive comes, and the old one leaves in order
+void box_reload(struct box *box);  // the other configuration, for all
 // To be called every BOX_TICK_MS: notices deaths, starts what is due.
 enum { BOX_TICK_MS = 20 };
 void box_tick(struct box *box);
 bool box_is_whole(const struct box *box);   // all children run
 uint64_t box_queued(const struct box *box); // messages, as deliver publishes them
-void box_release(struct box *box);          // asks deliver to try everything now
+// Asks deliver to release what is held; or to try everything now.
+void box_order(struct box *box, bool release, bool flush);
+void box_check_bounds(struct box *box);
 // Tells the ledger of files that are new in the mailboxes; with last, also which are still there.
 void box_look(struct box *box, bool last);

@@ -4,48 +4,58 @@
 #include "os/page.h"
 #include "sim/child.h"
 
-enum { FAMILY = 1, WAKE_QUEUE_MAX = 16, ANSWER_BYTES_MAX = 1024 * 1024 };
+enum { WAKE_QUEUE_MAX = 16, ANSWER_BYTES_MAX = 1024 * 1024 };
 
 struct deliver {
 	struct child child;
 	struct facts_client *facts;
-	struct os_channel *receive;
+	struct wake {
+		struct deliver *deliver;
+		struct os_channel *channel; // NULL: that receive is not there
+	} wakes[CHILD_RECEIVES];
 	struct deliverer *deliverer;
+	const struct config *config; // of the latest generation
 	int spool_dir, mail_dir;
 };
 
 static struct child *make(void)
 {
-	return child_alloc(sizeof(struct deliver));
+	struct deliver *deliver = child_alloc(sizeof *deliver);
+
+	for (unsigned i = 0; i < CHILD_RECEIVES; i++) {
+		deliver->wakes[i].deliver = deliver;
+	}
+	return &deliver->child;
 }
 
 static void on_wake(void *context, struct os_message *message)
 {
-	struct deliver *deliver = context;
+	struct wake *wake = context;
 
 	(void)message;
-	deliverer_wake(deliver->deliverer);
+	deliverer_wake(wake->deliver->deliverer);
 }
 
 static void on_receive_closed(void *context, enum error reason)
 {
-	struct deliver *deliver = context;
+	struct wake *wake = context;
 
 	(void)reason;
-	os_channel_free(deliver->receive);
-	deliver->receive = NULL;
+	os_channel_free(wake->channel);
+	wake->channel = NULL;
 }
 
 static enum error open_deliverer(struct deliver *deliver, struct deliverer_parts *parts)
 {
 	const struct child_given *given = &deliver->child.given;
-	void *commit = NULL, *queue = NULL;
+	void *commits[CHILD_RECEIVES] = { NULL }, *queue = NULL;
 	struct deliver_generation *generation;
-	enum error error =
-		os_page_map(given->commit_page, sizeof(struct spool_commit_page), false, &commit);
+	enum error error = os_page_map(given->queue_page, sizeof *parts->store.queue, true, &queue);
 
-	if (error == OK) {
-		error = os_page_map(given->queue_page, sizeof *parts->store.queue, true, &queue);
+	for (unsigned i = 0; i < CHILD_RECEIVES && error == OK; i++) {
+		error = os_page_map(given->commit_pages[i], sizeof(struct spool_commit_page), false,
+				    &commits[i]);
+		parts->store.commits[1 + i] = commits[i];
 	}
 	if (error == OK) {
 		error = deliver_generation_new(given->config, (struct view){ 0 }, &generation);
@@ -54,19 +64,14 @@ static enum error open_deliverer(struct deliver *deliver, struct deliverer_parts
 		return error;
 	}
 	parts->store.queue = queue;
-	parts->store.commits[FAMILY] = commit;
 	parts->store.segment_bytes = given->segment_bytes;
 	parts->store.checkpoint_segments = 2;
 	parts->store.copy_forward_segments = 6;
 	parts->generation = generation;
 	error = deliverer_new(parts, &deliver->deliverer);
+	deliver->config = generation->config;
 	deliver_generation_unref(generation);
 	return error;
-}
-
-static void poked(void *child)
-{
-	child_poked(child, &child_deliver);
 }
 
 static enum error start(struct child *child)
@@ -74,7 +79,7 @@ static enum error start(struct child *child)
 	struct deliver *deliver = (struct deliver *)child;
 	struct deliverer_parts parts = { 0 };
 	struct directory directory;
-	enum error error = child_start_loop(child, poked);
+	enum error error = child_start_loop(child);
 
 	if (error == OK) {
 		error = os_dir_open("/spool", &deliver->spool_dir);
@@ -104,19 +109,21 @@ static enum error start(struct child *child)
 static void attach(struct child *child, enum child_wire wire, int fd)
 {
 	struct deliver *deliver = (struct deliver *)child;
+	struct wake *wake;
 
 	if (wire == WIRE_FACTS) {
 		child->error = facts_client_attach(deliver->facts, fd);
 		return;
 	}
-	os_channel_free(deliver->receive);
-	deliver->receive = NULL;
+	wake = &deliver->wakes[wire == WIRE_WAKE_2];
+	os_channel_free(wake->channel);
+	wake->channel = NULL;
 	child->error = os_channel_new(child->loop, fd, WAKE_QUEUE_MAX, on_wake, on_receive_closed,
-				      deliver, &deliver->receive);
+				      wake, &wake->channel);
 	deliverer_wake(deliver->deliverer);
 }
 
-static void command(struct deliver *deliver, enum control_command word)
+static void give_order(struct deliver *deliver, enum control_command word)
 {
 	struct control_argument all = { .name = VIEW("all") };
 	struct control_request request = { word, &all, 1 };
@@ -125,7 +132,7 @@ static void command(struct deliver *deliver, enum control_command word)
 	int status = deliverer_command(deliver->deliverer, &request, &answer, &words);
 
 	if (status != 0) {
-		ledger_violation(deliver->child.given.ledger, LEDGER_ALL,
+		ledger_violation(deliver->child.given.ledger, PROMISE_SOUND, LEDGER_ALL,
 				 "queue command: status %d, %.*s", status,
 				 VIEW_ARG(buffer_view(&words)));
 	}
@@ -133,11 +140,36 @@ static void command(struct deliver *deliver, enum control_command word)
 	buffer_done(&words);
 }
 
-// As the operator does with messages that were held as poisonous.
-static void release(struct child *child)
+// As the operator does, with messages that were held as poisonous, or that wait too long for him.
+static void command(struct child *child, bool release, bool flush)
 {
-	command((struct deliver *)child, CONTROL_QUEUE_RELEASE);
-	command((struct deliver *)child, CONTROL_QUEUE_FLUSH);
+	if (release) {
+		give_order((struct deliver *)child, CONTROL_QUEUE_RELEASE);
+	}
+	if (flush) {
+		give_order((struct deliver *)child, CONTROL_QUEUE_FLUSH);
+	}
+}
+
+static void reload(struct child *child)
+{
+	struct deliver *deliver = (struct deliver *)child;
+	struct deliver_generation *generation;
+
+	if (deliver_generation_new(child->given.config, (struct view){ 0 }, &generation) == OK) {
+		deliverer_configure(deliver->deliverer, generation);
+		deliver->config = generation->config;
+		deliver_generation_unref(generation);
+	}
+}
+
+static void check(struct child *child)
+{
+	const struct deliver *deliver = (const struct deliver *)child;
+	struct deliverer_counters counters = deliverer_counters(deliver->deliverer);
+
+	child_check_bound(child, "connections open", counters.open,
+			  deliver->config->outbound.connections);
 }
 
 static void stop(struct child *child)
@@ -151,9 +183,21 @@ static void finish(struct child *child)
 
 	deliverer_free(deliver->deliverer);
 	facts_client_free(deliver->facts);
-	os_channel_free(deliver->receive);
+	for (unsigned i = 0; i < CHILD_RECEIVES; i++) {
+		os_channel_free(deliver->wakes[i].channel);
+	}
 	os_dir_close(deliver->spool_dir);
 	os_dir_close(deliver->mail_dir);
 }
 
-const struct child_calls child_deliver = { "deliver", make, start, attach, stop, finish, release };
+const struct child_calls child_deliver = {
+	.name = "deliver",
+	.make = make,
+	.start = start,
+	.attach = attach,
+	.stop = stop,
+	.finish = finish,
+	.command = command,
+	.reload = reload,
+	.check = check,
+};

@@ -1,14 +1,22 @@
 #include "os/file.h"
 #include "os/message.h"
 #include "os/page.h"
+#include "os/socket.h"
 #include "os/worker.h"
 #include "receive/receiver.h"
 #include "sim/child.h"
 
-enum { FAMILY = 1, POOL_THREADS = 2, POOL_JOBS_MAX = 1000, WAKE_QUEUE_MAX = 16 };
+enum {
+	POOL_THREADS = 2,
+	POOL_JOBS_MAX = 1000,
+	WAKE_QUEUE_MAX = 16,
+	FILE_BYTES = 2 * SPOOL_BODY_BUFFER_BYTES, // that a body on its way into its file may hold
+};
 
 struct receive {
 	struct child child;
+	const struct config *config; // of the latest generation
+	struct keeper_client *keeper;
 	struct os_pool *pool;
 	struct spool_writer *writer;
 	struct os_wake *committed;
@@ -57,10 +65,11 @@ static void wake_deliver(void *context)
 static enum error open_writer(struct receive *receive)
 {
 	const struct child_given *given = &receive->child.given;
-	struct spool_writer_settings settings = spool_writer_defaults(FAMILY);
+	struct spool_writer_settings settings = spool_writer_defaults((uint16_t)given->family);
 	void *commit = NULL, *queue = NULL;
 	int dir;
-	enum error error = os_page_map(given->commit_page, sizeof *settings.commit, true, &commit);
+	enum error error =
+		os_page_map(given->commit_pages[0], sizeof *settings.commit, true, &commit);
 
 	if (error == OK) {
 		error = os_page_map(given->queue_page, sizeof *settings.queue, false, &queue);
@@ -86,8 +95,11 @@ static enum error open_writer(struct receive *receive)
 static enum error configure(struct receive *receive)
 {
 	const struct child_given *given = &receive->child.given;
-	struct receive_material material = { .config = given->config };
-	struct receiver_socket socket = { .fd = given->listener };
+	struct tls_identity identity = { given->certificate, given->key };
+	struct receive_material material = { .config = given->config,
+					     .identities = &identity,
+					     .identity_count = 1 };
+	struct receiver_socket sockets[CHILD_LISTENERS];
 	struct buffer problem = buffer_with_max(4096);
 	struct receive_generation *generation;
 	struct directory directory;
@@ -97,7 +109,14 @@ static enum error configure(struct receive *receive)
 	if (error != OK) {
 		return error;
 	}
-	error = receiver_configure(receive->receiver, generation, &socket, 1);
+	for (unsigned i = 0; i < CHILD_LISTENERS && error == OK; i++) {
+		sockets[i].index = i;
+		error = os_socket_duplicate(given->listeners[i], &sockets[i].fd);
+	}
+	if (error == OK) {
+		error = receiver_configure(receive->receiver, generation, sockets, CHILD_LISTENERS);
+		receive->config = generation->config;
+	}
 	receive_generation_unref(generation);
 	if (error == OK) {
 		error = directory_open(given->directory, &directory);
@@ -108,16 +127,11 @@ static enum error configure(struct receive *receive)
 	return error;
 }
 
-static void poked(void *child)
-{
-	child_poked(child, &child_receive);
-}
-
 static enum error start(struct child *child)
 {
 	struct receive *receive = (struct receive *)child;
-	struct receiver_parts parts = { .node = FAMILY * 16 };
-	enum error error = child_start_loop(child, poked);
+	struct receiver_parts parts = { .node = (uint8_t)(child->given.family * 16) };
+	enum error error = child_start_loop(child);
 
 	if (error == OK) {
 		error = os_wake_new(child->loop, on_committed, receive, &receive->committed);
@@ -133,8 +147,12 @@ static enum error start(struct child *child)
 		error = receive_common_new(&receive->common);
 	}
 	if (error == OK) {
+		error = keeper_client_new(child->loop, -1, &receive->keeper);
+	}
+	if (error == OK) {
 		parts.loop = child->loop;
 		parts.common = receive->common;
+		parts.keeper = receive->keeper;
 		parts.writer = receive->writer;
 		parts.pool = receive->pool;
 		error = receiver_new(&parts, &receive->receiver);
@@ -146,7 +164,10 @@ static void attach(struct child *child, enum child_wire wire, int fd)
 {
 	struct receive *receive = (struct receive *)child;
 
-	(void)wire;
+	if (wire == WIRE_KEEPER || wire == WIRE_KEEPER_2) {
+		child->error = keeper_client_attach(receive->keeper, fd);
+		return;
+	}
 	os_channel_free(receive->deliver);
 	receive->deliver = NULL;
 	child->error = os_channel_new(child->loop, fd, WAKE_QUEUE_MAX, on_deliver_message,
@@ -164,10 +185,50 @@ static void finish(struct child *child)
 
 	receiver_free(receive->receiver);
 	spool_writer_close(receive->writer);
+	keeper_client_free(receive->keeper);
 	os_channel_free(receive->deliver);
 	os_pool_free(receive->pool);
 	receive_common_free(receive->common);
 	os_wake_free(receive->committed);
 }
 
-const struct child_calls child_receive = { "receive", make, start, attach, stop, finish, NULL };
+// One that goes wrong leaves the server without a listener: it is over.
+static void reload(struct child *child)
+{
+	if (configure((struct receive *)child) != OK) {
+		child_left(child);
+	}
+}
+
+static void check(struct child *child)
+{
+	const struct receive *receive = (const struct receive *)child;
+	const struct config_limits *limits = &receive->config->limits;
+	struct receiver_counters counters = receiver_counters(receive->receiver);
+
+	// One body more may have been let in just below the bound.
+	child_check_bound(child, "bytes of memory for messages", counters.body_bytes,
+			  limits->body_memory_bytes + FILE_BYTES +
+				  limits->body_memory_per_message_bytes);
+}
+
+const struct child_calls child_receive = {
+	.name = "receive",
+	.make = make,
+	.start = start,
+	.attach = attach,
+	.stop = stop,
+	.finish = finish,
+	.reload = reload,
+	.check = check,
+};
+const struct child_calls child_receive_2 = {
+	.name = "receive-2",
+	.make = make,
+	.start = start,
+	.attach = attach,
+	.stop = stop,
+	.finish = finish,
+	.reload = reload,
+	.check = check,
+};

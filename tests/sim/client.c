@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/base64.h"
 #include "os/socket.h"
 
 enum {
@@ -17,6 +18,8 @@ enum {
 enum turn {
 	TURN_BANNER,
 	TURN_EHLO,
+	TURN_STARTTLS,
+	TURN_AUTH,
 	TURN_MAIL,
 	TURN_RCPT,
 	TURN_STRANGER, // RCPT to nobody: 5xx
@@ -37,12 +40,14 @@ struct client {
 	struct sim *sim;
 	struct os_timer timer;
 	struct os_watch *watch;
-	int socket;
+	struct stream stream;
 	struct buffer in, out;
 	struct command script[SCRIPT_MAX]; // of this letter
 	unsigned script_count, sent, answered;
 	enum turn turn; // when no script runs
 	bool in_script, pipelines, mail_ok, any_ok, ended_body, busy;
+	bool wants_tls, shakes_hands, wrong_password;
+	unsigned login; // a box, or LEDGER_NO_LOGIN
 	struct ledger_letter *letter;
 	unsigned letters_left, connections;
 };
@@ -75,15 +80,16 @@ static void hang_up(struct client *client, bool reset)
 	os_watch_free(client->watch);
 	client->watch = NULL;
 	if (reset) {
-		os_socket_close_reset(client->socket);
+		stream_close_reset(&client->stream);
 	} else {
-		os_socket_close(client->socket);
+		stream_close(&client->stream);
 	}
-	client->socket = -1;
+	client->shakes_hands = false;
 	letter_is_over(client, ended ? LETTER_UNKNOWN : LETTER_UNSENT);
 	client->ended_body = false;
 	os_timer_stop(&client->timer);
-	if (client->letters_left && client->connections < CONNECTIONS_MAX) {
+	if (client->letters_left && client->connections < CONNECTIONS_MAX &&
+	    ledger_takes_more(client->parts.ledger)) {
 		os_timer_set(&client->timer, below(client, PAUSE_MS_MAX));
 		client->timer.fn = connect_now;
 	} else {
@@ -98,7 +104,8 @@ static void patience_ends(void *context)
 
 static void wait_for_peer(struct client *client)
 {
-	int events = OS_READABLE | (client->out.len ? OS_WRITABLE : 0);
+	int events = client->shakes_hands ? client->stream.wants
+					  : OS_READABLE | (client->out.len ? OS_WRITABLE : 0);
 
 	client->timer.fn = patience_ends;
 	os_timer_set(&client->timer, CLIENT_PATIENCE_MS);
@@ -120,7 +127,7 @@ static bool send_out(struct client *client)
 			hang_up(client, true);
 			return false;
 		}
-		error = os_socket_send(client->socket, buffer_view(&client->out), &len);
+		error = stream_send(&client->stream, buffer_view(&client->out), &len);
 		if (error == ERROR_AGAIN) {
 			break;
 		}
@@ -167,12 +174,14 @@ static void add_to_script(struct client *client, enum turn turn, unsigned recipi
 
 static void next_letter(struct client *client)
 {
-	if (!client->letters_left || below(client, 6) == 0) {
+	client->letter = client->letters_left && below(client, 6)
+				 ? ledger_write(client->parts.ledger, client->login)
+				 : NULL;
+	if (!client->letter) {
 		client->turn = TURN_QUIT;
 		buffer_add_text(&client->out, "QUIT\r\n");
 		return;
 	}
-	client->letter = ledger_write(client->parts.ledger);
 	client->script_count = client->sent = client->answered = 0;
 	client->in_script = true;
 	client->mail_ok = client->any_ok = client->ended_body = false;
@@ -191,14 +200,10 @@ static void next_letter(struct client *client)
 
 static void send_body(struct client *client)
 {
-	struct buffer letter = buffer_with_max(LETTER_BYTES_MAX);
-
-	letter_add(&letter, &client->letter->letter);
-	letter_add_stuffed(&client->out, buffer_view(&letter));
-	if (buffer_error(&letter) != OK || buffer_error(&client->out) != OK) {
+	letter_add_stuffed(&client->out, buffer_view(&client->letter->bytes));
+	if (buffer_error(&client->letter->bytes) != OK || buffer_error(&client->out) != OK) {
 		abort();
 	}
-	buffer_done(&letter);
 	client->in_script = false;
 	client->turn = TURN_MESSAGE;
 	client->ended_body = true;
@@ -208,7 +213,9 @@ static void send_body(struct client *client)
 
 static void out_of_order(struct client *client, const char *command, struct view reply)
 {
-	ledger_violation(client->parts.ledger, LEDGER_ALL, "client %u got '%.*s' for %s",
+	unsigned letter = client->letter ? client->letter->letter.number : LEDGER_ALL;
+
+	ledger_violation(client->parts.ledger, PROMISE_ORDER, letter, "client %u got '%.*s' for %s",
 			 client->parts.number, VIEW_ARG(reply), command);
 }
 
@@ -221,6 +228,8 @@ static void check_order(struct client *client, enum turn turn, struct view reply
 	} turns[] = {
 		[TURN_BANNER] = { "the banner", VIEW("220 ") },
 		[TURN_EHLO] = { "EHLO", VIEW("250 ") },
+		[TURN_STARTTLS] = { "STARTTLS", VIEW("220 2.0.0 ") },
+		[TURN_AUTH] = { "AUTH", VIEW("235 2.7.0 ") },
 		[TURN_MAIL] = { "MAIL", VIEW("250 2.1.0 ") },
 		[TURN_RCPT] = { "RCPT", VIEW("250 2.1.5 ") },
 		[TURN_STRANGER] = { "RCPT of nobody", VIEW("550 5.1.1 ") },
@@ -234,7 +243,9 @@ static void check_order(struct client *client, enum turn turn, struct view reply
 			   : turn == TURN_DATA                          ? !client->any_ok
 									: false;
 
-	struct view due = out_of_turn ? VIEW("503 5.5.1 ") : turns[turn].good;
+	struct view due = out_of_turn                                   ? VIEW("503 5.5.1 ")
+			  : turn == TURN_AUTH && client->wrong_password ? VIEW("535 5.7.8 ")
+									: turns[turn].good;
 
 	if (!view_starts(reply, due) && !view_starts(reply, VIEW("4"))) {
 		out_of_order(client, turns[turn].name, reply);
@@ -265,6 +276,51 @@ static void answer_in_script(struct client *client, const struct command *comman
 	}
 }
 
+static void say_ehlo(struct client *client)
+{
+	client->turn = TURN_EHLO;
+	buffer_add_text(&client->out, "EHLO client.example\r\n");
+}
+
+static void log_in(struct client *client)
+{
+	struct buffer words = buffer_with_max(256);
+
+	client->turn = TURN_AUTH;
+	client->wrong_password = below(client, 8) == 0;
+	buffer_add_byte(&words, 0);
+	buffer_printf(&words, "box%u@example.org", client->login);
+	buffer_add_byte(&words, 0);
+	buffer_printf(&words, "secret of box%u@example.org%s", client->login,
+		      client->wrong_password ? "!" : "");
+	buffer_add_text(&client->out, "AUTH PLAIN ");
+	base64_encode(&client->out, buffer_view(&words));
+	buffer_add_text(&client->out, "\r\n");
+	buffer_done(&words);
+}
+
+// After a good reply to one of the steps that come before letters, or to a letter. False: it cannot
+// go on.
+static bool greet_or_write(struct client *client, enum turn turn)
+{
+	if (turn == TURN_BANNER) {
+		say_ehlo(client);
+	} else if (turn == TURN_STARTTLS) {
+		struct stream_client_wish wish = { .server_name = VIEW("mail.example.org") };
+
+		client->shakes_hands = true;
+		return stream_start_tls_client(&client->stream, client->parts.tls, &wish) == OK;
+	} else if (turn == TURN_EHLO && client->wants_tls && !client->stream.tls) {
+		client->turn = TURN_STARTTLS;
+		buffer_add_text(&client->out, "STARTTLS\r\n");
+	} else if (turn == TURN_EHLO && client->login != LEDGER_NO_LOGIN) {
+		log_in(client);
+	} else {
+		next_letter(client);
+	}
+	return true;
+}
+
 // False: the connection is over.
 static bool take_reply(struct client *client, struct view reply)
 {
@@ -277,19 +333,15 @@ static bool take_reply(struct client *client, struct view reply)
 		client->ended_body = false;
 		letter_is_over(client, good ? LETTER_ACCEPTED : LETTER_REFUSED);
 	}
-	if (turn == TURN_QUIT || view_starts(reply, VIEW("421 ")) || (turn <= TURN_EHLO && !good)) {
+	if (turn == TURN_QUIT || view_starts(reply, VIEW("421 ")) || (turn <= TURN_AUTH && !good)) {
 		return false;
 	}
 	if (client->in_script) {
 		client->answered++;
 		answer_in_script(client, command, good);
-	} else if (turn == TURN_BANNER) {
-		client->turn = TURN_EHLO;
-		buffer_add_text(&client->out, "EHLO client.example\r\n");
-	} else {
-		next_letter(client);
+		return true;
 	}
-	return true;
+	return greet_or_write(client, turn);
 }
 
 static bool take_lines(struct client *client)
@@ -311,27 +363,53 @@ static bool take_lines(struct client *client)
 	return alive;
 }
 
+// False: the connection is over.
+static bool receive(struct client *client)
+{
+	char bytes[4096];
+	size_t len;
+	enum error error;
+
+	do {
+		error = stream_receive(&client->stream, bytes, sizeof bytes, &len);
+		if (error == OK) {
+			buffer_add(&client->in, view_of(bytes, len));
+		}
+		if (error == OK && !take_lines(client)) {
+			return false;
+		}
+	} while (error == OK && !client->shakes_hands && stream_has_pending(&client->stream));
+	return error == OK || error == ERROR_AGAIN;
+}
+
+// False: the connection is over.
+static bool shake_hands(struct client *client)
+{
+	switch (stream_handshake(&client->stream)) {
+	case STREAM_HANDSHAKE_DONE:
+		client->shakes_hands = false;
+		say_ehlo(client);
+		return true;
+	case STREAM_HANDSHAKE_WANTS_READ: client->stream.wants = OS_READABLE; return true;
+	case STREAM_HANDSHAKE_WANTS_WRITE: client->stream.wants = OS_WRITABLE; return true;
+	default: return false;
+	}
+}
+
 static void on_ready(void *context, int events)
 {
 	struct client *client = context;
-	char bytes[4096];
-	size_t len;
-	enum error error = ERROR_AGAIN;
+	bool lives = true;
 
-	if (events & OS_READABLE) {
-		error = os_socket_receive(client->socket, bytes, sizeof bytes, &len);
+	if (!client->shakes_hands && (events & OS_READABLE)) {
+		lives = receive(client);
 	}
-	if (error == OK) {
-		buffer_add(&client->in, view_of(bytes, len));
-		if (!take_lines(client)) {
-			hang_up(client, false);
-			return;
-		}
-	} else if (error != ERROR_AGAIN) {
+	if (lives && client->shakes_hands) {
+		lives = shake_hands(client);
+	}
+	if (!lives) {
 		hang_up(client, false);
-		return;
-	}
-	if (send_out(client)) {
+	} else if (client->shakes_hands || send_out(client)) {
 		wait_for_peer(client);
 	}
 }
@@ -340,6 +418,8 @@ static void connect_now(void *context)
 {
 	struct client *client = context;
 	struct os_address to, from;
+	uint16_t port;
+	int socket;
 
 	client->connections++;
 	buffer_clear(&client->in);
@@ -347,17 +427,23 @@ static void connect_now(void *context)
 	client->in_script = client->ended_body = false;
 	client->turn = TURN_BANNER;
 	client->pipelines = below(client, 3) != 0;
-	if (os_address_parse(VIEW("192.0.2.25"), 25, &to) != OK ||
+	client->login = client->parts.may_log_in && below(client, 3) == 0
+				? (unsigned)below(client, LEDGER_BOXES)
+				: LEDGER_NO_LOGIN;
+	client->wants_tls =
+		client->login != LEDGER_NO_LOGIN || (client->parts.may_use_tls && below(client, 2));
+	port = client->login == LEDGER_NO_LOGIN ? 25 : 587;
+	if (os_address_parse(VIEW("192.0.2.25"), port, &to) != OK ||
 	    os_address_parse(VIEW("10.0.0.1"), 0, &from) != OK) {
 		abort();
 	}
 	from.ip4[3] = (uint8_t)client->parts.number;
-	if (os_socket_connect(&to, &from, &client->socket) != OK) {
+	if (os_socket_connect(&to, &from, &socket) != OK) {
 		os_timer_set(&client->timer, PAUSE_MS_MAX); // no descriptors
 		return;
 	}
-	if (os_watch_new(client->parts.loop, client->socket, on_ready, client, &client->watch) !=
-	    OK) {
+	client->stream = stream_of(socket);
+	if (os_watch_new(client->parts.loop, socket, on_ready, client, &client->watch) != OK) {
 		abort();
 	}
 	wait_for_peer(client);
@@ -374,7 +460,7 @@ struct client *client_new(const struct client_parts *parts, uint64_t start_ms)
 	client->sim = parts->ledger->sim;
 	client->letters_left = parts->letters;
 	client->busy = true;
-	client->socket = -1;
+	client->stream = stream_of(-1);
 	client->in = buffer_with_max(IN_BYTES_MAX);
 	client->out = buffer_with_max(OUT_BYTES_MAX);
 	os_timer_init(&client->timer, parts->loop, connect_now, client);
@@ -386,7 +472,7 @@ void client_free(struct client *client)
 {
 	os_timer_stop(&client->timer);
 	os_watch_free(client->watch);
-	os_socket_close(client->socket);
+	stream_close(&client->stream);
 	buffer_done(&client->in);
 	buffer_done(&client->out);
 	free(client);

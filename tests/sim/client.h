@@ -2,6 +2,7 @@
 // checks that each reply belongs to the command whose turn it is. Lives in the harness.
 #pragma once
 
+#include "link/stream.h"
 #include "os/loop.h"
 #include "sim/ledger.h"
 #include "sim/weather.h"
@@ -14,6 +15,9 @@ struct client_parts {
 	struct os_loop *loop;
 	struct ledger *ledger;
 	const struct weather *weather;
+	struct tls_client *tls;
+	bool may_use_tls; // some connections use STARTTLS
+	bool may_log_in;  // some go to the submission port, and log in
 	unsigned number;  // its source address is 10.0.0.number
 	unsigned letters; // to send
 };

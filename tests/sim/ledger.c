@@ -6,7 +6,7 @@
 
 #include "os/clock.h"
 
-enum { TEXT_BYTES_MAX = 64 * 1024 };
+enum { TEXT_BYTES_MAX = 64 * 1024, LINE_BYTES_MAX = 4096 };
 
 static void *grow(void *array, unsigned count, size_t size)
 {
@@ -19,13 +19,27 @@ static void *grow(void *array, unsigned count, size_t size)
 	return larger;
 }
 
-struct ledger *ledger_new(struct sim *sim, uint64_t seed)
+const char *promise_name(enum promise promise)
+{
+	static const char *const names[PROMISE_COUNT] = {
+		[PROMISE_KEPT] = "kept",       [PROMISE_BYTES] = "bytes", [PROMISE_ONCE] = "once",
+		[PROMISE_REFUSED] = "refused", [PROMISE_TOLD] = "told",   [PROMISE_ORDER] = "order",
+		[PROMISE_BOUNDS] = "bounds",   [PROMISE_QUIET] = "quiet", [PROMISE_SOUND] = "sound",
+	};
+
+	return names[promise];
+}
+
+static void on_server_says(void *context, const char *who, struct view what);
+
+struct ledger *ledger_new(struct sim *sim, const struct spec *spec)
 {
 	struct ledger *ledger = grow(NULL, 0, sizeof *ledger);
 
 	ledger->sim = sim;
-	ledger->seed = seed;
+	ledger->spec = *spec;
 	ledger->text = buffer_with_max(TEXT_BYTES_MAX);
+	sim_watch(sim, on_server_says, ledger);
 	return ledger;
 }
 
@@ -35,7 +49,11 @@ void ledger_free(struct ledger *ledger)
 		for (unsigned k = 0; k < ledger->letters[i]->recipient_count; k++) {
 			free(ledger->letters[i]->recipients[k].copies);
 		}
+		buffer_done(&ledger->letters[i]->bytes);
 		free(ledger->letters[i]);
+	}
+	for (unsigned i = 0; i < ledger->line_count; i++) {
+		free(ledger->lines[i].text);
 	}
 	free(ledger->deaths);
 	free(ledger->files);
@@ -46,16 +64,59 @@ void ledger_free(struct ledger *ledger)
 
 // ---- what is noted
 
-static void add_line(struct ledger *ledger, unsigned letter, const char *format, va_list arguments)
+static struct ledger_line *new_line(struct ledger *ledger, unsigned letter, const char *who,
+				    struct view text)
 {
 	struct ledger_line *line;
 
 	ledger->lines = grow(ledger->lines, ledger->line_count, sizeof *line);
 	line = &ledger->lines[ledger->line_count++];
-	line->at_us = os_clock_mono_us();
-	line->letter = letter;
-	vsnprintf(line->text, sizeof line->text, format, arguments);
+	*line = (struct ledger_line){ os_clock_mono_us(), letter, who, malloc(text.len + 1) };
+	if (!line->text) {
+		abort();
+	}
+	memcpy(line->text, text.data, text.len);
+	line->text[text.len] = 0;
+	return line;
+}
+
+static struct ledger_line *printf_like(3, 0)
+	add_line(struct ledger *ledger, unsigned letter, const char *format, va_list arguments)
+{
+	struct buffer text = buffer_with_max(LINE_BYTES_MAX);
+	struct ledger_line *line;
+
+	buffer_vprintf(&text, format, arguments);
+	line = new_line(ledger, letter, "", buffer_view(&text));
 	sim_trace_note(ledger->sim, "%s", line->text);
+	buffer_done(&text);
+	return line;
+}
+
+// Reports of the spool that its disk is not as it was written. Nothing in this world rots, so none
+// of them may be heard; that something cannot be read may be.
+static bool is_false_alarm(struct view what)
+{
+	static const char *const alarms[] = { "corrupt",           "twice",
+					      "not understood",    "does not fit",
+					      "breaks its format", "is missing" };
+	bool is_one = false;
+
+	for (size_t i = 0; i < sizeof alarms / sizeof *alarms; i++) {
+		is_one = is_one || view_find_text(what, view_from_text(alarms[i])) < what.len;
+	}
+	return is_one && view_starts(what, VIEW("spool_fault "));
+}
+
+static void on_server_says(void *context, const char *who, struct view what)
+{
+	struct ledger *ledger = context;
+
+	new_line(ledger, who[0] ? LEDGER_LOG : LEDGER_ALL, who, what);
+	if (is_false_alarm(what)) {
+		ledger_violation(ledger, PROMISE_SOUND, LEDGER_ALL, "%s says: %.*s", who,
+				 VIEW_ARG(what));
+	}
 }
 
 void ledger_note(struct ledger *ledger, unsigned letter, const char *format, ...)
@@ -67,18 +128,22 @@ void ledger_note(struct ledger *ledger, unsigned letter, const char *format, ...
 	va_end(arguments);
 }
 
-void ledger_violation(struct ledger *ledger, unsigned letter, const char *format, ...)
+void ledger_violation(struct ledger *ledger, enum promise promise, unsigned letter,
+		      const char *format, ...)
 {
+	struct ledger_line *line;
 	va_list arguments;
 
 	ledger->violations++;
+	ledger->broken |= 1u << promise;
 	if (letter < ledger->letter_count) {
 		ledger->letters[letter]->accused = true;
 	}
 	va_start(arguments, format);
-	add_line(ledger, letter, format, arguments);
+	line = add_line(ledger, letter, format, arguments);
 	va_end(arguments);
-	buffer_printf(&ledger->text, "VIOLATION: %s\n", ledger->lines[ledger->line_count - 1].text);
+	line->who = "VIOLATION";
+	buffer_printf(&ledger->text, "VIOLATION (%s): %s\n", promise_name(promise), line->text);
 }
 
 void ledger_fault(struct ledger *ledger, const char *format, ...)
@@ -93,7 +158,7 @@ void ledger_fault(struct ledger *ledger, const char *format, ...)
 
 void ledger_mischief(struct ledger *ledger, const char *format, ...)
 {
-	struct buffer text = buffer_with_max(1024);
+	struct buffer text = buffer_with_max(LINE_BYTES_MAX);
 	va_list arguments;
 
 	va_start(arguments, format);
@@ -104,102 +169,48 @@ void ledger_mischief(struct ledger *ledger, const char *format, ...)
 	buffer_done(&text);
 }
 
-static void tell_one(const struct ledger *ledger, unsigned letter, struct buffer *out)
-{
-	bool begun = false;
-	unsigned lines = 0;
-
-	buffer_printf(out, "the story of letter %u, seconds first:\n", letter);
-	for (unsigned i = 0; i < ledger->line_count && lines < LEDGER_STORY_LINES; i++) {
-		const struct ledger_line *line = &ledger->lines[i];
-
-		begun = begun || line->letter == letter;
-		if (begun && (line->letter == letter || line->letter == LEDGER_ALL)) {
-			buffer_printf(out, "%6llu.%06llu  %s\n",
-				      (unsigned long long)line->at_us / 1000000,
-				      (unsigned long long)line->at_us % 1000000, line->text);
-			lines++;
-		}
-	}
-}
-
-// The lines of the log that name its sender or a recipient.
-static void tell_log(unsigned letter, struct view log, struct buffer *out)
-{
-	char sender[32], recipient[32];
-	struct view line;
-
-	snprintf(sender, sizeof sender, "s%u@", letter);
-	snprintf(recipient, sizeof recipient, "r%u.", letter);
-	while (view_next_part(&log, '\n', &line)) {
-		if (view_find_text(line, view_from_text(sender)) < line.len ||
-		    view_find_text(line, view_from_text(recipient)) < line.len) {
-			buffer_printf(out, "  %.*s\n", VIEW_ARG(line));
-		}
-	}
-}
-
-void ledger_tell(const struct ledger *ledger, struct view log, struct buffer *out)
-{
-	unsigned told = 0;
-
-	for (unsigned n = 0; n < ledger->letter_count && told < LEDGER_STORIES; n++) {
-		if (ledger->letters[n]->accused) {
-			tell_one(ledger, n, out);
-			tell_log(n, log, out);
-			told++;
-		}
-	}
-}
-
-void ledger_death(struct ledger *ledger, uint64_t from_us, bool was_deliver)
+void ledger_death(struct ledger *ledger, uint64_t from_us, bool was_deliver, bool was_receive)
 {
 	ledger->deaths = grow(ledger->deaths, ledger->death_count, sizeof *ledger->deaths);
 	ledger->deaths[ledger->death_count++] =
-		(struct ledger_death){ from_us, os_clock_mono_us(), was_deliver };
+		(struct ledger_death){ from_us, os_clock_mono_us(), was_deliver, was_receive };
 }
 
 // ---- letters that are sent
 
-static uint64_t below(struct ledger *ledger, uint64_t bound)
+static size_t size_by_chance(struct dice *dice)
 {
-	return sim_random_below(ledger->sim, bound);
-}
-
-static size_t size_by_chance(struct ledger *ledger)
-{
-	switch (below(ledger, 24)) {
-	case 0: return 100 * 1024 + below(ledger, 400 * 1024);
+	switch (dice_below(dice, 24)) {
+	case 0: return 100 * 1024 + dice_below(dice, 400 * 1024);
 	case 1:
 	case 2:
-	case 3: return 8 * 1024 + below(ledger, 60 * 1024);
+	case 3: return 8 * 1024 + dice_below(dice, 60 * 1024);
 	case 4:
 	case 5: return 0;
-	default: return 200 + below(ledger, 4000);
+	default: return 200 + dice_below(dice, 4000);
 	}
 }
 
-static void choose_sender(struct ledger *ledger, struct ledger_letter *letter)
+static void choose_sender(struct ledger_letter *letter, unsigned login, struct dice *dice)
 {
 	unsigned number = letter->letter.number;
+	unsigned box = login < LEDGER_BOXES ? login : (unsigned)dice_below(dice, LEDGER_BOXES);
+	uint64_t chance = login < LEDGER_BOXES ? 1 : dice_below(dice, 8);
 
-	switch (below(ledger, 8)) {
-	case 0: break;
-	case 1:
-	case 2:
-		snprintf(letter->sender, sizeof letter->sender, "box%u+s%u@example.org",
-			 (unsigned)below(ledger, LEDGER_BOXES), number);
-		break;
-	default: snprintf(letter->sender, sizeof letter->sender, "s%u@senders.example", number);
+	if (chance == 1 || chance == 2) {
+		snprintf(letter->sender, sizeof letter->sender, "box%u+s%u@example.org", box,
+			 number);
+	} else if (chance) {
+		snprintf(letter->sender, sizeof letter->sender, "s%u@senders.example", number);
 	}
 }
 
-static void choose_recipient(struct ledger *ledger, struct ledger_letter *letter, unsigned index)
+static void choose_recipient(struct ledger_letter *letter, unsigned index, struct dice *dice)
 {
 	static const char *const domains[] = { "good.example", "pair.example", "far.example",
 					       "good.example", "pair.example", "dark.example" };
 	struct ledger_recipient *recipient = &letter->recipients[index];
-	uint64_t chance = below(ledger, 16);
+	uint64_t chance = dice_below(dice, 16);
 
 	if (index < LEDGER_BOXES && chance < 5) { // one of a kind in a letter: by its place
 		recipient->local = true;
@@ -207,7 +218,7 @@ static void choose_recipient(struct ledger *ledger, struct ledger_letter *letter
 		snprintf(recipient->address, sizeof recipient->address, "box%u+r%u.%u@example.org",
 			 recipient->box, letter->letter.number, index);
 	} else {
-		unsigned domain = (unsigned)below(ledger, chance == 5 ? 6 : 5);
+		unsigned domain = (unsigned)dice_below(dice, chance == 5 ? 6 : 5);
 
 		recipient->doomed = domain == 5 || chance == 6;
 		snprintf(recipient->address, sizeof recipient->address, "%s%u.%u@%s",
@@ -215,31 +226,56 @@ static void choose_recipient(struct ledger *ledger, struct ledger_letter *letter
 	}
 }
 
-struct ledger_letter *ledger_write(struct ledger *ledger)
+static unsigned bounded(unsigned count, unsigned most)
 {
-	unsigned number = ledger->letter_count;
-	struct ledger_letter *letter = grow(NULL, 0, sizeof *letter);
+	return most && count > most ? most : count;
+}
 
+bool ledger_takes_more(const struct ledger *ledger)
+{
+	return !ledger->spec.letters_max || ledger->letter_count < ledger->spec.letters_max;
+}
+
+struct ledger_letter *ledger_write(struct ledger *ledger, unsigned login)
+{
+	unsigned number = ledger->letter_count, count;
+	struct dice dice = { ledger->spec.seed * 1000033 + number };
+	struct ledger_letter *letter;
+
+	if (!ledger_takes_more(ledger)) {
+		return NULL;
+	}
 	if (number == LEDGER_LETTERS_MAX) {
 		abort();
 	}
-	ledger->letters[ledger->letter_count++] = letter;
-	letter->letter = (struct letter){ ledger->seed, number, size_by_chance(ledger) };
-	choose_sender(ledger, letter);
-	letter->recipient_count = 1 + (unsigned)below(ledger, 3);
-	if (below(ledger, 8) == 0) {
-		letter->recipient_count += (unsigned)below(ledger, LEDGER_RECIPIENTS_MAX - 3);
+	letter = ledger->letters[ledger->letter_count++] = grow(NULL, 0, sizeof *letter);
+	letter->letter = (struct letter){ .seed = ledger->spec.seed,
+					  .number = number,
+					  .size = size_by_chance(&dice),
+					  .is_submitted = login < LEDGER_BOXES,
+					  .box = login };
+	letter->bytes = buffer_with_max(LETTER_BYTES_MAX);
+	letter_write(&letter->letter, &letter->bytes);
+	choose_sender(letter, login, &dice);
+	count = 1 + (unsigned)dice_below(&dice, 3);
+	if (dice_below(&dice, 8) == 0) {
+		count += (unsigned)dice_below(&dice, LEDGER_RECIPIENTS_MAX - 3);
 	}
+	letter->recipient_count = bounded(count, ledger->spec.recipients_max);
 	for (unsigned i = 0; i < letter->recipient_count; i++) {
-		choose_recipient(ledger, letter, i);
+		choose_recipient(letter, i, &dice);
 	}
+	ledger_note(ledger, number, "letter %u is begun: about %zu bytes from <%s> to <%s>%s",
+		    number, letter->letter.size, letter->sender, letter->recipients[0].address,
+		    letter->recipient_count > 1 ? " and others" : "");
 	return letter;
 }
 
 void ledger_end(struct ledger *ledger, struct ledger_letter *letter, enum letter_state state)
 {
 	static const char *const words[] = { "is on its way", "is accepted", "is refused",
-					     "may be accepted", "is not sent" };
+					     "may be accepted: nobody heard the answer",
+					     "is not sent" };
 
 	letter->state = state;
 	letter->ended_us = os_clock_mono_us();
@@ -287,8 +323,9 @@ static void check_front(struct ledger *ledger, unsigned number, struct view fron
 					view_starts(line, VIEW("Delivered-To: "))));
 
 		if (!known) {
-			ledger_violation(ledger, number, "letter %u arrived with '%.*s' in front",
-					 number, VIEW_ARG(line));
+			ledger_violation(ledger, PROMISE_BYTES, number,
+					 "letter %u arrived with '%.*s' in front", number,
+					 VIEW_ARG(line));
 		}
 	}
 }
@@ -301,8 +338,8 @@ static void add_copy(struct ledger *ledger, unsigned number, unsigned index, str
 	struct view front;
 
 	ledger_note(ledger, number, "letter %u has arrived for %s", number, recipient->address);
-	if (!letter_match(&letter->letter, message, copy->name[0] != 0, &front)) {
-		ledger_violation(ledger, number,
+	if (!letter_match(buffer_view(&letter->bytes), message, copy->name[0] != 0, &front)) {
+		ledger_violation(ledger, PROMISE_BYTES, number,
 				 "letter %u arrived for %s with other bytes than were sent", number,
 				 recipient->address);
 	} else {
@@ -313,28 +350,57 @@ static void add_copy(struct ledger *ledger, unsigned number, unsigned index, str
 	recipient->copies[recipient->copy_count++] = *copy;
 }
 
+// What tells one report from another, and a report from a copy of it.
+static struct view report_name(struct view report)
+{
+	struct view rest = view_from(report, view_find_text(report, VIEW("Message-ID: <")));
+
+	rest = view_from(rest, sizeof "Message-ID: <" - 1);
+	return view_first(view_first(rest, view_find(rest, '>')), LEDGER_REPORT_NAME_MAX - 1);
+}
+
+static bool says_failed(struct view report, const char *address)
+{
+	struct view text = view_from_text(address);
+	struct view place = view_from(report, view_find_text(report, text));
+
+	while (place.len) {
+		struct view field = view_from(place, view_find(place, '\n') + 1);
+
+		if (view_starts(field, VIEW("Action: failed"))) {
+			return true;
+		}
+		place = view_from(place, 1);
+		place = view_from(place, view_find_text(place, text));
+	}
+	return false;
+}
+
 // A report about letter number: those that it says have failed are bounced.
 static void add_report(struct ledger *ledger, unsigned number, struct view report)
 {
 	struct ledger_letter *letter = ledger->letters[number];
+	struct view name = report_name(report);
 
+	if (!letter->sender[0]) {
+		ledger_violation(ledger, PROMISE_TOLD, number,
+				 "a report tells of letter %u, which has no sender", number);
+	}
 	for (unsigned i = 0; i < letter->recipient_count; i++) {
 		struct ledger_recipient *recipient = &letter->recipients[i];
-		struct view place = view_from(
-			report, view_find_text(report, view_from_text(recipient->address)));
 
-		while (place.len && !recipient->bounced) {
-			struct view field = view_from(place, view_find(place, '\n') + 1);
-
-			recipient->bounced = view_starts(field, VIEW("Action: failed"));
-			place = view_from(place, 1);
-			place = view_from(
-				place, view_find_text(place, view_from_text(recipient->address)));
+		if (!says_failed(report, recipient->address)) {
+			continue;
 		}
-		if (recipient->bounced) {
-			ledger_note(ledger, number, "the sender of letter %u knows of %s", number,
-				    recipient->address);
+		ledger_note(ledger, number, "the sender of letter %u is told of %s by %.*s", number,
+			    recipient->address, VIEW_ARG(name));
+		if (recipient->bounced && !view_equal(name, view_from_text(recipient->report))) {
+			ledger_violation(ledger, PROMISE_TOLD, number,
+					 "the sender of letter %u is told of %s in two reports",
+					 number, recipient->address);
 		}
+		recipient->bounced = true;
+		snprintf(recipient->report, sizeof recipient->report, "%.*s", VIEW_ARG(name));
 	}
 }
 
@@ -356,14 +422,15 @@ bool ledger_arrived(struct ledger *ledger, struct view reverse_path, struct view
 	if (!parse_local_part(local, VIEW("r"), &number, &index) ||
 	    !(place = recipient_of(ledger, number, index)) ||
 	    !view_equal(recipient, view_from_text(place->address))) {
-		ledger_violation(ledger, LEDGER_ALL,
+		ledger_violation(ledger, PROMISE_BYTES, LEDGER_ALL,
 				 "a message arrived for %.*s, whom nobody wrote to",
 				 VIEW_ARG(recipient));
 		return false;
 	}
 	if (!view_equal(reverse_path, view_from_text(ledger->letters[number]->sender))) {
-		ledger_violation(ledger, number, "letter %u arrived from <%.*s> in place of <%s>",
-				 number, VIEW_ARG(reverse_path), ledger->letters[number]->sender);
+		ledger_violation(ledger, PROMISE_BYTES, number,
+				 "letter %u arrived from <%.*s> in place of <%s>", number,
+				 VIEW_ARG(reverse_path), ledger->letters[number]->sender);
 	}
 	add_copy(ledger, number, index, message, &copy);
 	*ret_place = (struct ledger_place){ number, index, place->copy_count - 1 };
@@ -406,7 +473,8 @@ void ledger_filed(struct ledger *ledger, unsigned box, const char *name, struct 
 		if (find_reported(header, &number) && number < ledger->letter_count) {
 			add_report(ledger, number, file);
 		} else {
-			ledger_violation(ledger, LEDGER_ALL, "%s holds a report to nobody", name);
+			ledger_violation(ledger, PROMISE_BYTES, LEDGER_ALL,
+					 "%s holds a report to nobody", name);
 		}
 		return;
 	}
@@ -421,7 +489,8 @@ void ledger_filed(struct ledger *ledger, unsigned box, const char *name, struct 
 			}
 		}
 	}
-	ledger_violation(ledger, LEDGER_ALL, "box%u has %s, which nobody sent there", box, name);
+	ledger_violation(ledger, PROMISE_BYTES, LEDGER_ALL, "box%u has %s, which nobody sent there",
+			 box, name);
 }
 
 void ledger_forget_files(struct ledger *ledger)

@@ -9,14 +9,14 @@
 
 #include "os/sim/sim.h"
 #include "sim/letter.h"
+#include "sim/spec.h"
 
 enum {
 	LEDGER_RECIPIENTS_MAX = 12,
 	LEDGER_BOXES = 4,
 	LEDGER_ADDRESS_MAX = 64,
-	LEDGER_STORIES = 3, // letters whose story is told
-	LEDGER_STORY_LINES = 60,
 	LEDGER_LETTERS_MAX = 1000,
+	LEDGER_REPORT_NAME_MAX = 64,
 	// An outcome is durable so soon: 100 ms to gather, one sync before its own and that, each
 	// up to 0.5 s, and the turn of a loop that a slow disk holds up.
 	LEDGER_JOURNAL_US = 2500000,
@@ -25,6 +25,22 @@ enum {
 };
 
 #define LEDGER_ALL UINT32_MAX
+#define LEDGER_LOG (UINT32_MAX - 1) // a line of the server's log: of which letter is seen later
+
+// What is checked; README.md says what each of them means.
+enum promise {
+	PROMISE_KEPT,    // answered 250: it arrives, or its sender is told
+	PROMISE_BYTES,   // with the bytes and the envelope that were accepted
+	PROMISE_ONCE,    // not twice, but in the window that is documented
+	PROMISE_REFUSED, // what was not accepted arrives nowhere
+	PROMISE_TOLD,    // a sender is told once, when it is due, and not otherwise
+	PROMISE_ORDER,   // each reply belongs to the command whose turn it is
+	PROMISE_BOUNDS,  // of memory, connections and the queue
+	PROMISE_QUIET,   // at the end nothing is queued and nothing moves
+	PROMISE_SOUND,   // nothing breaks: no process, no record, no message between them
+	PROMISE_COUNT,
+};
+const char *promise_name(enum promise promise);
 
 enum letter_state {
 	LETTER_SENDING,
@@ -45,15 +61,17 @@ struct ledger_recipient {
 	char address[LEDGER_ADDRESS_MAX]; // as given at RCPT
 	unsigned box;                     // a mailbox here, when local
 	bool local;
-	bool taken;   // RCPT was answered 250
-	bool doomed;  // refused for good wherever it goes
-	bool bounced; // its sender was told
+	bool taken;                          // RCPT was answered 250
+	bool doomed;                         // refused for good wherever it goes
+	bool bounced;                        // its sender was told
+	char report[LEDGER_REPORT_NAME_MAX]; // Message-ID of the report that said so
 	struct ledger_copy *copies;
 	unsigned copy_count;
 };
 
 struct ledger_letter {
 	struct letter letter;
+	struct buffer bytes; // of it, as it is sent
 	enum letter_state state;
 	uint64_t ended_us;               // when state became final
 	char sender[LEDGER_ADDRESS_MAX]; // "": the null sender
@@ -65,14 +83,15 @@ struct ledger_letter {
 // A process ended without warning between the two.
 struct ledger_death {
 	uint64_t from_us, until_us;
-	bool was_deliver;
+	bool was_deliver, was_receive;
 };
 
 // A line of the story.
 struct ledger_line {
 	uint64_t at_us;
 	unsigned letter;
-	char text[116];
+	const char *who; // the process that said or did it; "": the world around them
+	char *text;
 };
 
 struct ledger_place {
@@ -81,11 +100,12 @@ struct ledger_place {
 
 struct ledger {
 	struct sim *sim;
-	uint64_t seed;
+	struct spec spec;
 	struct ledger_letter *letters[LEDGER_LETTERS_MAX];
 	unsigned letter_count;
 	struct ledger_death *deaths;
 	unsigned death_count;
+	unsigned upgrades;  // a second receive came, with a family of its own
 	char (*files)[128]; // names that were seen in mailboxes
 	unsigned file_count;
 	unsigned faults;  // deliberate ones: crashes, losses of power, remote misbehaviour, jumps
@@ -93,24 +113,29 @@ struct ledger {
 	struct ledger_line *lines;
 	unsigned line_count;
 	unsigned violations;
+	uint32_t broken;    // bits of enum promise
 	struct buffer text; // the violations, a line each
 };
 
-struct ledger *ledger_new(struct sim *sim, uint64_t seed);
+struct ledger *ledger_new(struct sim *sim, const struct spec *spec);
 void ledger_free(struct ledger *ledger);
 
 // letter: its number, or LEDGER_ALL. What is noted is in the trace as well.
 void ledger_note(struct ledger *ledger, unsigned letter, const char *format, ...) printf_like(3, 4);
-void ledger_violation(struct ledger *ledger, unsigned letter, const char *format, ...)
-	printf_like(3, 4);
+void ledger_violation(struct ledger *ledger, enum promise promise, unsigned letter,
+		      const char *format, ...) printf_like(4, 5);
 // Counted. A fault of the server's own machine is part of every letter's story; the mischief of
-// peers is in the trace alone.
+// peers where there is room.
 void ledger_fault(struct ledger *ledger, const char *format, ...) printf_like(2, 3);
 void ledger_mischief(struct ledger *ledger, const char *format, ...) printf_like(2, 3);
-void ledger_death(struct ledger *ledger, uint64_t from_us, bool was_deliver);
+// Between from_us and now.
+void ledger_death(struct ledger *ledger, uint64_t from_us, bool was_deliver, bool was_receive);
 
-// A new letter with sender and recipients by chance.
-struct ledger_letter *ledger_write(struct ledger *ledger);
+// A new letter; its size, sender and recipients follow from the seed and its number alone. NULL:
+// the spec allows no more. login: of a box here, which then is the sender.
+struct ledger_letter *ledger_write(struct ledger *ledger, unsigned login);
+enum { LEDGER_NO_LOGIN = LEDGER_BOXES };
+bool ledger_takes_more(const struct ledger *ledger);
 void ledger_end(struct ledger *ledger, struct ledger_letter *letter, enum letter_state state);
 
 // A message has arrived at a remote server. False: it is nobody's, which is a violation already.
@@ -127,5 +152,5 @@ void ledger_filed_still(struct ledger *ledger, const char *name);
 
 // Once all is quiet: is every promise kept? Finds violations, counts repeats.
 void ledger_check(struct ledger *ledger);
-// The stories of letters that are in violations, for people; log: what the server said.
-void ledger_tell(const struct ledger *ledger, struct view log, struct buffer *out);
+// The stories of letters that are in violations, for people (story.c).
+void ledger_tell(const struct ledger *ledger, struct buffer *out);

@@ -14,11 +14,36 @@ static bool died_near(const struct ledger *ledger, const struct ledger_copy *cop
 	return false;
 }
 
-static bool died_after(const struct ledger *ledger, uint64_t moment_us)
+static bool was_any_accepted(const struct ledger *ledger, uint64_t from_us, uint64_t until_us)
+{
+	for (unsigned n = 0; n < ledger->letter_count; n++) {
+		const struct ledger_letter *letter = ledger->letters[n];
+
+		if (letter->state == LETTER_ACCEPTED && letter->ended_us > from_us &&
+		    letter->ended_us < until_us) {
+			return true;
+		}
+	}
+	return false;
+}
+
+// By the same writer: its family is not told here, so it is any where there was one only.
+static bool was_next_use_begun(const struct ledger *ledger, uint64_t from_us, uint64_t until_us)
+{
+	return ledger->upgrades == 0 && was_any_accepted(ledger, from_us, until_us);
+}
+
+// A letter that was refused since its sync failed may be whole on the disk all the same, and come
+// back at the next start: unless the next use of a segment had begun before, whose header says that
+// it is abandoned. Whoever was accepted after it lies in such a use.
+static bool may_survive(const struct ledger *ledger, uint64_t refused_us)
 {
 	for (unsigned i = 0; i < ledger->death_count; i++) {
-		if (!ledger->deaths[i].was_deliver && ledger->deaths[i].until_us >= moment_us) {
-			return true;
+		const struct ledger_death *death = &ledger->deaths[i];
+
+		if (death->was_receive && death->until_us >= refused_us) {
+			return !was_next_use_begun(ledger, refused_us + LEDGER_REPLY_US,
+						   death->from_us);
 		}
 	}
 	return false;
@@ -35,7 +60,7 @@ static void check_copies(struct ledger *ledger, const struct ledger_letter *lett
 	}
 	ledger->repeats += recipient->copy_count > 1 ? recipient->copy_count - 1 : 0;
 	if (recipient->copy_count > allowed) {
-		ledger_violation(ledger, letter->letter.number,
+		ledger_violation(ledger, PROMISE_ONCE, letter->letter.number,
 				 "letter %u was delivered %u times to %s", letter->letter.number,
 				 recipient->copy_count, recipient->address);
 	}
@@ -44,10 +69,9 @@ static void check_copies(struct ledger *ledger, const struct ledger_letter *lett
 static void check_refused(struct ledger *ledger, const struct ledger_letter *letter,
 			  const struct ledger_recipient *recipient)
 {
-	bool may_survive = letter->state == LETTER_REFUSED && died_after(ledger, letter->ended_us);
-
-	if (recipient->copy_count && !may_survive) {
-		ledger_violation(ledger, letter->letter.number,
+	if ((recipient->copy_count || recipient->bounced) &&
+	    !(letter->state == LETTER_REFUSED && may_survive(ledger, letter->ended_us))) {
+		ledger_violation(ledger, PROMISE_REFUSED, letter->letter.number,
 				 "letter %u was not accepted and has arrived for %s",
 				 letter->letter.number, recipient->address);
 	}
@@ -69,15 +93,15 @@ static void check_accepted(struct ledger *ledger, const struct ledger_letter *le
 	unsigned number = letter->letter.number;
 
 	if (recipient->bounced && !recipient->doomed) {
-		ledger_violation(ledger, letter->letter.number,
+		ledger_violation(ledger, PROMISE_KEPT, letter->letter.number,
 				 "letter %u to %s was given up without need", number,
 				 recipient->address);
 	} else if (recipient->doomed && !recipient->bounced && letter->sender[0]) {
-		ledger_violation(ledger, letter->letter.number,
+		ledger_violation(ledger, PROMISE_TOLD, letter->letter.number,
 				 "the sender of letter %u was not told of %s", number,
 				 recipient->address);
 	} else if (!recipient->doomed && !has_arrived(recipient)) {
-		ledger_violation(ledger, letter->letter.number,
+		ledger_violation(ledger, PROMISE_KEPT, letter->letter.number,
 				 "letter %u was answered 250 and is lost: %s%s", number,
 				 recipient->address, recipient->copy_count ? " (was there)" : "");
 	}
@@ -94,7 +118,7 @@ void ledger_check(struct ledger *ledger)
 			check_copies(ledger, letter, recipient);
 			if (recipient->copy_count && !recipient->taken &&
 			    letter->state != LETTER_UNSENT) {
-				ledger_violation(ledger, letter->letter.number,
+				ledger_violation(ledger, PROMISE_REFUSED, letter->letter.number,
 						 "letter %u: %s was refused and has it",
 						 letter->letter.number, recipient->address);
 			}

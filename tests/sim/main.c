@@ -1,200 +1,210 @@
-// sim: runs the scenario over many seeds, each in a process of its own, as many at a time as there
-// are processors. Last line: N seeds, N faults, N violations; exit status 0 only without
-// violations. With a plant it stops once that is found. --trace SEED prints one run, event by
-// event.
-#include <poll.h>
+// sim: runs the scenario over many seeds. Last line: N seeds, N faults, N violations; exit status 0
+// only without violations. The first violation is made small (shrink.h) and told as a story. With
+// a plant, or forever, it stops there. --trace SEED prints one run, event by event.
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <sysexits.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "sim/plant.h"
-#include "sim/scenario.h"
 #include "sim/setup.h"
+#include "sim/shrink.h"
 
-enum {
-	SEEDS_DEFAULT = 100,
-	WORKERS_MAX = 16,
-	TEXT_BYTES_MAX = 1024 * 1024,
-	PATIENCE_S = 300, // of real time, for one seed
-};
+enum { SEEDS_DEFAULT = 1000, TEXT_BYTES_MAX = 1024 * 1024, PROGRESS_S = 10 };
 
 struct options {
-	uint64_t seeds, start, trace;
-	bool traces, quiet;
+	uint64_t seeds;
+	struct spec spec; // of the first seed
+	bool traces, quiet, forever, digests, no_shrink;
 	const char *plant;
-};
-
-struct worker {
-	pid_t pid; // 0: none
-	int pipe;
-	uint64_t seed;
 };
 
 struct totals {
 	uint64_t seeds, faults, violations, letters, accepted, crashes, repeats, steps;
-	bool is_quiet;
+	uint32_t broken;   // by the first violation
+	struct spec first; // the spec of that
 };
 
-// ---- one seed, in a process of its own
+static volatile sig_atomic_t interrupted;
 
-static void write_all(int fd, const void *bytes, size_t len)
+static void on_interrupt(int number)
 {
-	const char *rest = bytes;
+	(void)number;
+	interrupted = 1;
+}
 
-	while (len) {
-		ssize_t done = write(fd, rest, len);
+// ---- what is said
 
-		if (done <= 0) {
-			_exit(EX_IOERR);
-		}
-		rest += done;
-		len -= (size_t)done;
+static void say_how_to_repeat(const struct spec *spec, const struct options *options)
+{
+	struct buffer words = buffer_with_max(4096);
+
+	spec_add_text(spec, &words);
+	if (options->plant) {
+		buffer_printf(&words, " --plant %s", options->plant);
+	}
+	printf("again: ./dev sim %s\n", buffer_text(&words));
+	buffer_done(&words);
+}
+
+static void say_progress(const struct totals *totals, time_t begun)
+{
+	static time_t said;
+	time_t now = time(NULL);
+
+	if (isatty(STDERR_FILENO) ? now > said : now >= said + PROGRESS_S) {
+		said = now;
+		fprintf(stderr, "%s%llu seeds, %llu faults, %.1f seeds a second%s",
+			isatty(STDERR_FILENO) ? "\r" : "", (unsigned long long)totals->seeds,
+			(unsigned long long)totals->faults,
+			(double)totals->seeds / (double)(now > begun ? now - begun : 1),
+			isatty(STDERR_FILENO) ? "\033[K" : "\n");
 	}
 }
 
-// All that it says goes into the pipe; the result comes last, and only at a proper end.
-static void run_seed(uint64_t seed, const struct options *options, int pipe)
+static void add_up(struct totals *totals, const struct scenario_result *result)
 {
-	struct buffer text = buffer_with_max(TEXT_BYTES_MAX);
-	struct scenario_setup setup = { 0 };
-	struct scenario_result result;
-
-	alarm(PATIENCE_S);
-	dup2(pipe, STDERR_FILENO);
-	setup_make(&setup.box);
-	plant_set(options->plant);
-	result = scenario_run(seed, &setup, &text);
-	write_all(pipe, text.data, text.len);
-	write_all(pipe, &result, sizeof result);
-	close(pipe);
-	_exit(0); // the memory of crashed processes is nobody's: no look for leaks
-}
-
-static void worker_start(struct worker *worker, uint64_t seed, const struct options *options)
-{
-	int ends[2];
-
-	fflush(stdout);
-	if (pipe(ends) != 0 || (worker->pid = fork()) < 0) {
-		perror("sim");
-		exit(EX_OSERR);
-	}
-	if (worker->pid == 0) {
-		close(ends[0]);
-		run_seed(seed, options, ends[1]);
-	}
-	close(ends[1]);
-	worker->pipe = ends[0];
-	worker->seed = seed;
-}
-
-// ---- what came of it
-
-static void say_how_to_repeat(uint64_t seed, const struct options *options)
-{
-	printf("again: ./dev sim --start %llu --seeds 1%s%s    every event: ./dev sim --trace "
-	       "%llu%s%s\n",
-	       (unsigned long long)seed, options->plant ? " --plant " : "",
-	       options->plant ? options->plant : "", (unsigned long long)seed,
-	       options->plant ? " --plant " : "", options->plant ? options->plant : "");
-}
-
-static void worker_finish(struct worker *worker, const struct options *options,
-			  struct totals *totals)
-{
-	struct buffer bytes = buffer_with_max(TEXT_BYTES_MAX + sizeof(struct scenario_result));
-	struct scenario_result result = { .seed = worker->seed };
-	struct view text;
-	ssize_t len;
-	int status;
-
-	do {
-		char *room = buffer_reserve(&bytes, 4096);
-
-		len = room ? read(worker->pipe, room, 4096) : 0;
-		bytes.len += len > 0 ? (size_t)len : 0;
-	} while (len > 0);
-	close(worker->pipe);
-	waitpid(worker->pid, &status, 0);
-	worker->pid = 0;
-	text = buffer_view(&bytes);
-	if (WIFEXITED(status) && WEXITSTATUS(status) == 0 && text.len >= sizeof result) {
-		text.len -= sizeof result;
-		memcpy(&result, text.data + text.len, sizeof result);
-	} else {
-		result.violations = 1;
-		printf("seed %llu %s\n", (unsigned long long)worker->seed,
-		       WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM ? "does not end"
-									  : "breaks off");
+	if (result->violations && (!totals->violations || result->spec.seed < totals->first.seed)) {
+		totals->first = result->spec;
+		totals->broken = result->broken;
 	}
 	totals->seeds++;
-	totals->faults += result.faults;
-	totals->violations += result.violations;
-	totals->letters += result.letters;
-	totals->accepted += result.accepted;
-	totals->crashes += result.crashes;
-	totals->repeats += result.repeats;
-	totals->steps += result.steps;
-	if (result.violations && !options->quiet) {
-		printf("%.*s", VIEW_ARG(text));
-		say_how_to_repeat(result.seed, options);
-	}
-	buffer_done(&bytes);
+	totals->faults += result->faults;
+	totals->violations += result->violations;
+	totals->letters += result->letters;
+	totals->accepted += result->accepted;
+	totals->crashes += result->crashes;
+	totals->repeats += result->repeats;
+	totals->steps += result->steps;
 }
 
-static void wait_for_one(struct worker *workers, unsigned count, const struct options *options,
-			 struct totals *totals)
+// The violations alone; the stories come when the first of them has been made small.
+static void say_violations(const struct run *run, const struct options *options)
 {
-	struct pollfd ends[WORKERS_MAX];
+	struct view rest = buffer_view(&run->text), line;
+	bool tells = options->no_shrink;
 
-	for (unsigned i = 0; i < count; i++) {
-		ends[i] = (struct pollfd){ workers[i].pid ? workers[i].pipe : -1, POLLIN, 0 };
-	}
-	if (poll(ends, count, -1) < 0) {
-		return;
-	}
-	for (unsigned i = 0; i < count; i++) {
-		if (workers[i].pid && ends[i].revents) {
-			worker_finish(&workers[i], options, totals);
+	printf("seed %llu:\n", (unsigned long long)run->result.spec.seed);
+	while (view_next_part(&rest, '\n', &line)) {
+		if (tells || view_starts(line, VIEW("VIOLATION ("))) {
+			printf("%.*s\n", VIEW_ARG(line));
 		}
 	}
+	say_how_to_repeat(&run->result.spec, options);
 }
 
-static void run_all(const struct options *options, struct totals *totals)
+static void say_digest(const struct scenario_result *result)
 {
-	struct worker workers[WORKERS_MAX] = { 0 };
-	long processors = sysconf(_SC_NPROCESSORS_ONLN);
-	unsigned count = processors < 1             ? 1
-			 : processors > WORKERS_MAX ? WORKERS_MAX
-						    : (unsigned)processors;
+	printf("seed %llu digest %016llx\n", (unsigned long long)result->spec.seed,
+	       (unsigned long long)result->digest);
+}
+
+static void say_totals(const struct totals *totals)
+{
+	printf("%llu letters, %llu accepted, %llu crashes, %llu repeated deliveries in the window, "
+	       "%llu steps\n",
+	       (unsigned long long)totals->letters, (unsigned long long)totals->accepted,
+	       (unsigned long long)totals->crashes, (unsigned long long)totals->repeats,
+	       (unsigned long long)totals->steps);
+	printf("%llu seeds, %llu faults, %llu violations\n", (unsigned long long)totals->seeds,
+	       (unsigned long long)totals->faults, (unsigned long long)totals->violations);
+}
+
+// ---- many seeds
+
+static bool goes_on(const struct options *options, const struct totals *totals, uint64_t started)
+{
+	bool stops = (options->plant || options->forever) && totals->violations;
+
+	return !stops && !interrupted && (options->forever || started < options->seeds);
+}
+
+static void run_all(struct runner *runner, const struct options *options, struct totals *totals)
+{
+	time_t begun = time(NULL);
 	uint64_t started = 0;
+	struct run run;
 
-	while (totals->seeds < options->seeds && !(options->plant && totals->violations)) {
-		for (unsigned i = 0; i < count && started < options->seeds; i++) {
-			if (!workers[i].pid) {
-				worker_start(&workers[i], options->start + started++, options);
-			}
+	while (goes_on(options, totals, started) || !runner_is_idle(runner)) {
+		while (goes_on(options, totals, started) && runner_has_room(runner)) {
+			struct spec spec = options->spec;
+
+			spec.seed += started++;
+			runner_start(runner, &spec);
 		}
-		wait_for_one(workers, count, options, totals);
-	}
-	for (unsigned i = 0; i < count; i++) {
-		if (workers[i].pid) { // a plant was found meanwhile
-			kill(workers[i].pid, SIGKILL);
-			waitpid(workers[i].pid, NULL, 0);
+		if (!runner_wait(runner, &run)) {
+			continue;
 		}
+		add_up(totals, &run.result);
+		if (run.result.violations && !options->quiet) {
+			say_violations(&run, options);
+		}
+		if (options->digests) {
+			say_digest(&run.result);
+		}
+		if (options->forever) {
+			say_progress(totals, begun);
+		}
+		run_done(&run);
 	}
+}
+
+static void shrink_first(struct runner *runner, const struct options *options,
+			 const struct totals *totals)
+{
+	struct spec spec = totals->first;
+	struct run run = { .text = buffer_with_max(0) };
+	unsigned runs = shrink(runner, &spec, totals->broken, &run);
+
+	printf("\nseed %llu made small in %u runs:\n%.*s", (unsigned long long)spec.seed, runs,
+	       VIEW_ARG(buffer_view(&run.text)));
+	say_how_to_repeat(&spec, options);
+	printf("\n");
+	run_done(&run);
+}
+
+static int run(const struct options *options, const struct scenario_setup *setup)
+{
+	struct sigaction action = { .sa_handler = on_interrupt };
+	struct runner *runner = runner_new(setup);
+	struct totals totals = { 0 };
+
+	sigaction(SIGINT, &action, NULL);
+	run_all(runner, options, &totals);
+	if (totals.violations && !options->quiet && !options->no_shrink && !interrupted) {
+		shrink_first(runner, options, &totals);
+	}
+	runner_free(runner);
+	say_totals(&totals);
+	return totals.violations ? 1 : 0;
+}
+
+static int trace(const struct options *options, struct scenario_setup *setup)
+{
+	struct buffer text = buffer_with_max(TEXT_BYTES_MAX);
+	struct scenario_result result;
+
+	setup->print = stdout;
+	result = scenario_run(&options->spec, setup, &text);
+	printf("%.*sdigest %016llx\n1 seeds, %llu faults, %u violations\n",
+	       VIEW_ARG(buffer_view(&text)), (unsigned long long)result.digest,
+	       (unsigned long long)result.faults, result.violations);
+	fflush(stdout);
+	_exit(result.violations != 0);
 }
 
 // ---- the command line
 
 static void usage(void)
 {
-	fprintf(stderr, "usage: sim [--seeds N] [--start SEED] [--plant NAME | --plant list] "
-			"[--trace SEED] [--quiet]\n");
+	fprintf(stderr,
+		"usage: sim [--seeds N | --forever] [--start SEED] [--plant NAME | --plant list]\n"
+		"           [--trace SEED] [--digests] [--quiet] [--no-shrink]\n"
+		"           [--variation N] [--letters N] [--recipients N] [--without PART,...]\n");
 	exit(EX_USAGE);
 }
 
@@ -202,75 +212,91 @@ static uint64_t number(const char *text)
 {
 	uint64_t number;
 
-	if (!text || !view_to_u64(view_from_text(text), UINT64_MAX / 2, &number)) {
+	if (!text || !view_to_u64(view_from_text(text), UINT32_MAX, &number)) {
 		usage();
 	}
 	return number;
 }
 
-static struct options parse(int count, char **words)
+static bool parse_flag(struct options *options, const char *word)
 {
-	struct options options = { .seeds = SEEDS_DEFAULT, .start = 1 };
+	const struct {
+		const char *word;
+		bool *flag;
+	} flags[] = {
+		{ "--quiet", &options->quiet },
+		{ "--forever", &options->forever },
+		{ "--digests", &options->digests },
+		{ "--no-shrink", &options->no_shrink },
+	};
 
-	for (int i = 1; i < count; i++) {
-		if (strcmp(words[i], "--quiet") == 0) {
-			options.quiet = true;
-		} else if (i + 1 == count) {
-			usage();
-		} else if (strcmp(words[i], "--seeds") == 0) {
-			options.seeds = number(words[++i]);
-		} else if (strcmp(words[i], "--start") == 0) {
-			options.start = number(words[++i]);
-		} else if (strcmp(words[i], "--trace") == 0) {
-			options.trace = number(words[++i]);
-			options.traces = true;
-		} else if (strcmp(words[i], "--plant") == 0) {
-			options.plant = words[++i];
-		} else {
-			usage();
+	for (size_t i = 0; i < sizeof flags / sizeof *flags; i++) {
+		if (strcmp(word, flags[i].word) == 0) {
+			return *flags[i].flag = true;
 		}
 	}
-	return options;
+	return false;
 }
 
-static int trace(const struct options *options)
+static void parse_value(struct options *options, const char *word, const char *value)
 {
-	struct buffer text = buffer_with_max(TEXT_BYTES_MAX);
-	struct scenario_setup setup = { .print = stdout };
-	struct scenario_result result;
+	struct spec *spec = &options->spec;
 
-	setup_make(&setup.box);
-	plant_set(options->plant);
-	result = scenario_run(options->trace, &setup, &text);
-	printf("%.*s1 seeds, %llu faults, %u violations\n", VIEW_ARG(buffer_view(&text)),
-	       (unsigned long long)result.faults, result.violations);
-	fflush(stdout);
-	_exit(result.violations != 0);
+	if (strcmp(word, "--seeds") == 0) {
+		options->seeds = number(value);
+	} else if (strcmp(word, "--start") == 0) {
+		spec->seed = number(value);
+	} else if (strcmp(word, "--trace") == 0) {
+		spec->seed = number(value);
+		options->traces = true;
+	} else if (strcmp(word, "--plant") == 0) {
+		options->plant = value;
+	} else if (strcmp(word, "--variation") == 0) {
+		spec->variation = number(value);
+	} else if (strcmp(word, "--letters") == 0) {
+		spec->letters_max = (unsigned)number(value);
+	} else if (strcmp(word, "--recipients") == 0) {
+		spec->recipients_max = (unsigned)number(value);
+	} else if (strcmp(word, "--without") != 0 || !spec_parse_without(value, &spec->without)) {
+		usage();
+	}
+}
+
+static struct options parse(int count, char **words)
+{
+	struct options options = { .seeds = SEEDS_DEFAULT, .spec = { .seed = 1 } };
+
+	for (int i = 1; i < count; i++) {
+		if (parse_flag(&options, words[i])) {
+			continue;
+		}
+		if (i + 1 == count) {
+			usage();
+		}
+		parse_value(&options, words[i], words[i + 1]);
+		i++;
+	}
+	return options;
 }
 
 int main(int count, char **words)
 {
 	struct options options = parse(count, words);
-	struct totals totals = { 0 };
+	struct scenario_setup setup = { 0 };
 
 	if (options.plant && strcmp(options.plant, "list") == 0) {
 		plant_list(stdout);
 		return 0;
 	}
-	if (options.plant && !plant_exists(options.plant)) {
+	if (options.plant && !plant_set(options.plant)) {
 		fprintf(stderr, "sim: no plant '%s', see --plant list\n", options.plant);
 		return EX_USAGE;
 	}
-	if (options.traces) {
-		return trace(&options);
-	}
-	run_all(&options, &totals);
-	printf("%llu letters, %llu accepted, %llu crashes, %llu repeated deliveries in the window, "
-	       "%llu steps\n",
-	       (unsigned long long)totals.letters, (unsigned long long)totals.accepted,
-	       (unsigned long long)totals.crashes, (unsigned long long)totals.repeats,
-	       (unsigned long long)totals.steps);
-	printf("%llu seeds, %llu faults, %llu violations\n", (unsigned long long)totals.seeds,
-	       (unsigned long long)totals.faults, (unsigned long long)totals.violations);
-	return totals.violations ? 1 : 0;
+	// Fresh pages cost more than all else: small memory is kept, and large tables, of which
+	// little is ever touched, come straight from the system, zero as they are.
+	mallopt(M_MMAP_THRESHOLD, 1024 * 1024);
+	mallopt(M_TRIM_THRESHOLD, 512 * 1024 * 1024);
+	mallopt(M_TOP_PAD, 4 * 1024 * 1024);
+	setup_make(&setup.box);
+	return options.traces ? trace(&options, &setup) : run(&options, &setup);
 }

@@ -2,27 +2,44 @@
 
 #include <string.h>
 
-#include "os/file.h"
-#include "os/random.h"
-#include "spool/store.h"
-
-enum plant {
-	PLANT_NONE,
-	PLANT_SYNC_LIES,
-	PLANT_FOLDER_SYNC_LIES,
-	PLANT_OUTCOME_LOST,
-	PLANT_BODY_DAMAGED,
-	PLANT_COUNT,
-};
-
 static const struct {
-	const char *name, *words;
+	const char *name;
+	unsigned seeds; // from seed 1 on: found within so many
+	const char *words;
 } plants[PLANT_COUNT] = {
-	[PLANT_SYNC_LIES] = { "reply-before-sync",
-			      "fdatasync returns at once, having done nothing" },
-	[PLANT_FOLDER_SYNC_LIES] = { "folder-not-synced", "a sync of a folder does nothing" },
-	[PLANT_OUTCOME_LOST] = { "outcome-lost", "one outcome in eight is forgotten" },
-	[PLANT_BODY_DAMAGED] = { "body-damaged", "a byte of a large body is read wrong" },
+	[PLANT_DATA_SYNC_LIES] = { "data-sync-lies", 20, "a sync of a file does nothing" },
+	[PLANT_SYNC_LEFT_OUT] = { "sync-left-out", 40, "every other sync of a file does nothing" },
+	[PLANT_SYNC_ERROR_IGNORED] = { "sync-error-ignored", 60,
+				       "a failed sync is taken for good" },
+	[PLANT_SYNC_TRIED_AGAIN] = { "sync-tried-again", 200,
+				     "a failed sync is tried once more, and believed then" },
+	[PLANT_FOLDER_SYNC_LIES] = { "folder-sync-lies", 20, "a sync of a folder does nothing" },
+	[PLANT_CRC_UNCHECKED] = { "crc-unchecked", 100, "any record passes for whole" },
+	[PLANT_EPOCH_UNCHECKED] = { "epoch-unchecked", 100,
+				    "all uses of a segment have one epoch and one tag" },
+	[PLANT_ABANDONED_IGNORED] = { "abandoned-ignored", 200,
+				      "a header's abandoned ranges are not read" },
+	[PLANT_CHECKPOINT_COVERS_MORE] = { "checkpoint-covers-more", 20,
+					   "a checkpoint covers 4 KiB more than it knows" },
+	[PLANT_JOURNAL_SKIPPED] = { "journal-skipped", 20,
+				    "one journal record in four says nothing" },
+	[PLANT_OUTCOME_LOST] = { "outcome-lost", 20, "one delivery in eight is not noted" },
+	[PLANT_BODY_REMOVED_EARLY] = { "body-removed-early", 200,
+				       "a body's file goes before its outcome is durable" },
+	[PLANT_BODY_DAMAGED] = { "body-damaged", 20, "a byte of a large body is read wrong" },
+	[PLANT_RECIPIENT_LOST] = { "recipient-lost", 20,
+				   "the last recipient of many is not stored" },
+	[PLANT_REPLY_EARLY] = { "reply-early", 40, "250 leaves before the record is written" },
+	[PLANT_REPLIES_SWAPPED] = { "replies-swapped", 20, "two replies change places" },
+	[PLANT_BOUNCE_NOT_ATOMIC] = { "bounce-not-atomic", 200,
+				      "a bounce is a record of its own, its outcome another" },
+	[PLANT_BOUNCE_HAS_SENDER] = { "bounce-has-sender", 20,
+				      "bounces go out from a sender that is not null" },
+	[PLANT_RETRY_FORGOTTEN] = { "retry-forgotten", 40, "one retry in sixteen is not planned" },
+	[PLANT_PRESSURE_IGNORED] = { "pressure-ignored", 200,
+				     "receive goes on though the queue is full" },
+	[PLANT_MEMORY_UNBOUNDED] = { "memory-unbounded", 200,
+				     "receive takes bodies beyond its memory for them" },
 };
 
 static enum plant planted;
@@ -30,78 +47,23 @@ static enum plant planted;
 void plant_list(FILE *out)
 {
 	for (int i = PLANT_NONE + 1; i < PLANT_COUNT; i++) {
-		fprintf(out, "%-20s %s\n", plants[i].name, plants[i].words);
+		fprintf(out, "%-24s within %3u seeds: %s\n", plants[i].name, plants[i].seeds,
+			plants[i].words);
 	}
 }
 
-static enum plant find(const char *name)
+bool plant_set(const char *name)
 {
 	for (int i = PLANT_NONE + 1; i < PLANT_COUNT; i++) {
 		if (strcmp(plants[i].name, name) == 0) {
-			return i;
-		}
-	}
-	return PLANT_NONE;
-}
-
-bool plant_exists(const char *name)
-{
-	return find(name) != PLANT_NONE;
-}
-
-void plant_set(const char *name)
-{
-	planted = name ? find(name) : PLANT_NONE;
-}
-
-// ---- the calls
-
-enum error __real_os_file_sync_data(int file) must_check;
-enum error __wrap_os_file_sync_data(int file) must_check;
-enum error __wrap_os_file_sync_data(int file)
-{
-	return planted == PLANT_SYNC_LIES ? OK : __real_os_file_sync_data(file);
-}
-
-enum error __real_os_dir_sync(int dir) must_check;
-enum error __wrap_os_dir_sync(int dir) must_check;
-enum error __wrap_os_dir_sync(int dir)
-{
-	return planted == PLANT_FOLDER_SYNC_LIES ? OK : __real_os_dir_sync(dir);
-}
-
-static bool is_final(const struct spool_change *change)
-{
-	for (uint32_t i = 0; i < change->outcome_count; i++) {
-		if (change->outcomes[i].state.status == SPOOL_DELIVERED) {
+			planted = i;
 			return true;
 		}
 	}
 	return false;
 }
 
-enum error __real_spool_store_note(struct spool_store *store,
-				   const struct spool_change *change) must_check;
-enum error __wrap_spool_store_note(struct spool_store *store,
-				   const struct spool_change *change) must_check;
-enum error __wrap_spool_store_note(struct spool_store *store, const struct spool_change *change)
+bool plant_is(enum plant plant)
 {
-	bool forgets = planted == PLANT_OUTCOME_LOST && is_final(change) && os_random_below(8) == 0;
-
-	return forgets ? OK : __real_spool_store_note(store, change);
-}
-
-enum error __real_spool_source_read_body(const struct spool_source *source, uint64_t offset,
-					 void *bytes, size_t len) must_check;
-enum error __wrap_spool_source_read_body(const struct spool_source *source, uint64_t offset,
-					 void *bytes, size_t len) must_check;
-enum error __wrap_spool_source_read_body(const struct spool_source *source, uint64_t offset,
-					 void *bytes, size_t len)
-{
-	enum error error = __real_spool_source_read_body(source, offset, bytes, len);
-
-	if (planted == PLANT_BODY_DAMAGED && error == OK && len) {
-		((char *)bytes)[len / 2] ^= 1;
-	}
-	return error;
+	return planted == plant;
 }

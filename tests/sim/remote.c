@@ -2,8 +2,8 @@
 
 #include <stdlib.h>
 
+#include "link/stream.h"
 #include "os/clock.h"
-#include "os/socket.h"
 #include "smtp/server.h"
 
 enum {
@@ -40,8 +40,8 @@ struct session {
 	struct taken taken[PLACES_MAX];
 	unsigned taken_count;
 	struct smtp_event stalled; // answered when the timer fires
-	bool in_body, closing, stalling;
-	int socket;
+	bool in_body, closing, stalling, shakes_hands;
+	struct stream stream;
 };
 
 struct remote {
@@ -50,6 +50,7 @@ struct remote {
 	struct sim *sim;
 	const struct weather *weather;
 	struct smtp_server_settings settings;
+	struct tls_server *tls; // NULL: none is offered
 	struct listener listeners[HOSTS];
 	struct list sessions;
 };
@@ -78,9 +79,9 @@ static void session_end(struct session *session, bool in_order, bool reset)
 	os_timer_stop(&session->timer);
 	os_watch_free(session->watch);
 	if (reset) {
-		os_socket_close_reset(session->socket);
+		stream_close_reset(&session->stream);
 	} else {
-		os_socket_close(session->socket);
+		stream_close(&session->stream);
 	}
 	list_remove(&session->link);
 	smtp_server_done(&session->server);
@@ -249,7 +250,7 @@ static bool flush(struct session *session)
 	while (session->server.output.len) {
 		size_t len;
 		enum error error =
-			os_socket_send(session->socket, buffer_view(&session->server.output), &len);
+			stream_send(&session->stream, buffer_view(&session->server.output), &len);
 
 		if (error == ERROR_AGAIN) {
 			break;
@@ -260,6 +261,45 @@ static bool flush(struct session *session)
 		}
 		smtp_server_output_sent(&session->server, len);
 	}
+	return true;
+}
+
+// False: the session is gone.
+static bool begin_tls(struct session *session)
+{
+	if (!flush(session)) {
+		return false;
+	}
+	// A reply that does not leave at once: the peer is slow on purpose, and gets no TLS.
+	if (session->server.output.len ||
+	    stream_start_tls_server(&session->stream, session->remote->tls) != OK) {
+		session_end(session, false, false);
+		return false;
+	}
+	session->shakes_hands = true;
+	session->stream.wants = OS_READABLE;
+	return true;
+}
+
+// False: the session is gone, or waits.
+static bool shake_hands(struct session *session)
+{
+	enum stream_handshake step = stream_handshake(&session->stream);
+
+	if (step == STREAM_HANDSHAKE_FAILED) {
+		session_end(session, false, false);
+		return false;
+	}
+	if (step != STREAM_HANDSHAKE_DONE) {
+		if (os_watch_set(session->watch,
+				 step == STREAM_HANDSHAKE_WANTS_READ ? OS_READABLE : OS_WRITABLE) !=
+		    OK) {
+			abort();
+		}
+		return false;
+	}
+	session->shakes_hands = false;
+	smtp_server_tls_started(&session->server, os_clock_mono_ms());
 	return true;
 }
 
@@ -279,6 +319,11 @@ static void session_run(struct session *session)
 		} else if (what == SMTP_STEP_CLOSE) {
 			session->closing = true;
 		} else if (what == SMTP_STEP_INPUT) {
+			talks = false;
+		} else if (what == SMTP_STEP_TLS) {
+			if (!begin_tls(session)) {
+				return;
+			}
 			talks = false;
 		} else if (what == SMTP_STEP_FLUSH && !flush(session)) {
 			return;
@@ -303,14 +348,21 @@ static void on_ready(void *context, int events)
 	enum error error = ERROR_AGAIN;
 	size_t len;
 
-	if (events & OS_READABLE) {
+	if (session->shakes_hands && !shake_hands(session)) {
+		return;
+	}
+	while ((events & OS_READABLE) || stream_has_pending(&session->stream)) {
 		char *room = buffer_reserve(&session->input, INPUT_BYTES);
 
 		if (!room) {
 			abort();
 		}
-		error = os_socket_receive(session->socket, room, INPUT_BYTES, &len);
+		error = stream_receive(&session->stream, room, INPUT_BYTES, &len);
 		session->input.len += error == OK ? len : 0;
+		events = 0;
+		if (error != OK) {
+			break;
+		}
 	}
 	if (error != OK && error != ERROR_AGAIN) {
 		session_end(session, error == ERROR_CLOSED && session->closing, false);
@@ -336,7 +388,7 @@ static void on_connection(void *context, int events)
 		abort();
 	}
 	session->remote = remote;
-	session->socket = socket;
+	session->stream = stream_of(socket);
 	session->input = buffer_with_max(BODY_BYTES_MAX);
 	session->body = buffer_with_max(BODY_BYTES_MAX);
 	session->reverse_path = buffer_with_max(1024);
@@ -387,7 +439,7 @@ struct facts_answer remote_answer(const struct facts_question *question)
 }
 
 struct remote *remote_new(struct os_loop *loop, struct ledger *ledger,
-			  const struct weather *weather)
+			  const struct weather *weather, struct tls_server *tls)
 {
 	struct remote *remote = calloc(1, sizeof *remote);
 	struct os_listen_options options = { .backlog = 100 };
@@ -400,7 +452,8 @@ struct remote *remote_new(struct os_loop *loop, struct ledger *ledger,
 	};
 	list_init(&remote->sessions);
 	remote->settings = smtp_server_settings_default(VIEW("mx.remote.example"));
-	remote->settings.tls = SMTP_TLS_OFF;
+	remote->tls = tls ? tls_server_ref(tls) : NULL;
+	remote->settings.tls = tls ? SMTP_TLS_STARTTLS : SMTP_TLS_OFF;
 	for (unsigned i = 0; i < HOSTS; i++) {
 		struct listener *listener = &remote->listeners[i];
 		struct os_address address = facts_address_with_port(&host_addresses[i], 25);
@@ -426,5 +479,6 @@ void remote_free(struct remote *remote)
 		os_watch_free(remote->listeners[i].watch);
 		os_socket_close(remote->listeners[i].fd);
 	}
+	tls_server_unref(remote->tls);
 	free(remote);
 }

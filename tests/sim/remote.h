@@ -10,14 +10,16 @@
 #pragma once
 
 #include "link/facts.h"
+#include "link/tls.h"
 #include "os/loop.h"
 #include "sim/ledger.h"
 #include "sim/weather.h"
 
 struct remote;
 
+// tls: offered as STARTTLS; NULL: not offered. It is counted again.
 struct remote *remote_new(struct os_loop *loop, struct ledger *ledger,
-			  const struct weather *weather);
+			  const struct weather *weather, struct tls_server *tls);
 void remote_free(struct remote *remote);
 
 // The answer to a question of deliver; hosts and addresses are constants.

@@ -11,13 +11,15 @@ struct scenario_setup {
 };
 
 struct scenario_result {
-	uint64_t seed;
+	struct spec spec;
 	uint64_t faults; // that struck: crashes, losses, errors, misbehaviour of peers
-	uint64_t steps, virtual_ms, trace_hash;
+	uint64_t steps, virtual_ms;
+	uint64_t digest; // two runs that have the same were the same
+	uint32_t broken; // bits of enum promise
 	unsigned violations;
 	unsigned letters, accepted, crashes, repeats;
 };
 
 // Violations, and what led to them, are appended to text.
-struct scenario_result scenario_run(uint64_t seed, const struct scenario_setup *setup,
+struct scenario_result scenario_run(const struct spec *spec, const struct scenario_setup *setup,
 				    struct buffer *text);

@@ -186,9 +186,15 @@ static enum error file_write(struct sim_file *file, uint64_t offset, struct view
 	}
 	full = sim_inode_write(file->inode, offset, bytes);
 	error = error ? error : full;
-	sim_trace("writes file %llu at %llu, %zu bytes: %s",
-		  (unsigned long long)file->inode->number, (unsigned long long)offset, bytes.len,
-		  error_text(error));
+	if (error) {
+		sim_tell("%s: a write of file %llu at %llu ends after %zu bytes: %s",
+			 sim_current->process->name, (unsigned long long)file->inode->number,
+			 (unsigned long long)offset, bytes.len, error_text(error));
+	} else {
+		sim_trace("writes file %llu at %llu, %zu bytes",
+			  (unsigned long long)file->inode->number, (unsigned long long)offset,
+			  bytes.len);
+	}
 	if (is_last) {
 		sim_crash_now();
 	}
@@ -225,7 +231,12 @@ enum error os_file_sync_data(int fd)
 	if (!error && sim_strikes(faults->sync_io)) {
 		error = ERROR_IO;
 	}
-	sim_trace("syncs file %llu: %s", (unsigned long long)inode->number, error_text(error));
+	if (error) {
+		sim_tell("%s: a sync of file %llu fails: %s", sim_current->process->name,
+			 (unsigned long long)inode->number, error_text(error));
+	} else {
+		sim_trace("syncs file %llu", (unsigned long long)inode->number);
+	}
 	if (!error) {
 		sim_inode_sync(inode, sequence);
 	} else if (error == ERROR_IO) {

@@ -130,6 +130,8 @@ struct sim {
 	size_t trace_max;
 	uint64_t trace_hash;
 	FILE *trace_out;
+	void (*watch)(void *context, const char *who, struct view what); // NULL: nobody
+	void *watch_context;
 };
 
 extern struct sim *sim_current;
@@ -147,6 +149,7 @@ uint64_t sim_below(uint64_t bound); // 0 when bound is 0
 bool sim_chance(uint32_t per_million);
 bool sim_strikes(uint32_t per_million); // the same for a fault, which is counted
 void sim_trace(const char *format, ...) printf_like(1, 2);
+void sim_tell(const char *format, ...) printf_like(1, 2);      // the same, to whoever watches too
 void sim_buffer_trim(struct buffer *buffer, size_t bytes_max); // drops the oldest lines
 
 // Every call of os/*.h that can fail begins here: it is counted, may take time (others run

@@ -193,7 +193,11 @@ void sim_process_crash(struct sim_process *process)
 	if (process == sim_current->harness) {
 		sim_bug("the harness cannot crash");
 	}
-	sim_trace("%s crashes", process->name);
+	if (is_own) {
+		sim_tell("%s crashes", process->name);
+	} else { // the harness knows what it does
+		sim_trace("%s is killed", process->name);
+	}
 #ifdef SIM_ASAN
 	any_crashed = true;
 #endif
@@ -302,7 +306,8 @@ enum error sim_call_begin(enum sim_call kind, uint64_t cost_us_max)
 	enum error error = sim_call_begin_half(kind, cost_us_max, &is_last);
 
 	if (is_last) {
-		sim_trace("planned, in %s:", sim_call_name(kind));
+		sim_tell("%s is in a call of the kind: %s", sim_current->process->name,
+			 sim_call_name(kind));
 		sim_crash_now();
 	}
 	return error;

@@ -118,8 +118,10 @@ void sim_plan_fail(struct sim_process *process, enum sim_call kind, uint64_t nth
 // The process crashes in the nth call: before its effect, or half-way through a write.
 void sim_plan_crash(struct sim_process *process, enum sim_call kind, uint64_t nth);
 
-// The trace: one line per event, call with an effect, fault and log line. The hash is always kept;
-// lines are kept in a buffer of at most bytes_max (the newest), or printed as they happen.
+// The trace: one line per event, call with an effect, fault and log line. Lines are kept in a
+// buffer of at most bytes_max (the newest), or printed as they happen. The hash is always kept: of
+// when each line came, from which process, and of the words of logs and notes. Whether anybody
+// looks at the lines changes nothing.
 void sim_trace_keep(struct sim *sim, size_t bytes_max);
 void sim_trace_print(struct sim *sim, FILE *out); // NULL ends it
 struct view sim_trace_text(const struct sim *sim);
@@ -127,3 +129,7 @@ uint64_t sim_trace_hash(const struct sim *sim);
 void sim_trace_note(struct sim *sim, const char *format, ...) printf_like(2, 3);
 // What the processes of a machine have logged, one line per event, at most 1 MiB (the newest).
 struct view sim_machine_log(const struct sim_machine *machine);
+// Called for each line of a log, with the name of its process and the event with its fields; and
+// for what befell a process or a disk, with the name "". The views are valid during the call only.
+void sim_watch(struct sim *sim, void (*fn)(void *context, const char *who, struct view what),
+	       void *context);

@@ -21,6 +21,7 @@ enum {
 	// Touched pages only. Below half a MiB: at every switch the address sanitizer clears the
 	// shadow of the stack, an eighth of it, and from 64 KiB on it maps it anew each time.
 	STACK_SIZE = 448 * 1024,
+	STACKS_SPARE_MAX = 32,
 	KICK_US_MAX = 60,
 	POLL_US_MAX = 200,
 };
@@ -72,10 +73,32 @@ static void thread_main(void)
 	}
 }
 
+// Stacks that nobody has now: fresh ones cost a page fault for each page, every time.
+static void *spare_stacks[STACKS_SPARE_MAX];
+static unsigned spare_stack_count;
+
+static void *stack_take(void)
+{
+	if (spare_stack_count) {
+		return spare_stacks[--spare_stack_count];
+	}
+	return mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+}
+
+static void stack_give_back(void *stack)
+{
+	__asan_unpoison_memory_region(stack, STACK_SIZE);
+	if (spare_stack_count < STACKS_SPARE_MAX) {
+		spare_stacks[spare_stack_count++] = stack;
+	} else {
+		munmap(stack, STACK_SIZE);
+	}
+}
+
 static void stack_new(struct sim_thread *thread)
 {
-	thread->stack = mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE,
-			     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	thread->stack = stack_take();
 	if (thread->stack == MAP_FAILED || getcontext(&thread->context)) {
 		sim_bug("no stack");
 	}
@@ -90,8 +113,7 @@ static void thread_destroy(struct sim_thread *thread)
 	sim_event_cancel(&thread->event);
 	list_remove(&thread->link);
 	if (thread->stack) {
-		__asan_unpoison_memory_region(thread->stack, STACK_SIZE);
-		munmap(thread->stack, STACK_SIZE);
+		stack_give_back(thread->stack);
 	}
 	free(thread);
 }
