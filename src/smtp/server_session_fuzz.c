@@ -247,6 +247,7 @@ static void see_rest(struct session *s, struct view replies)
 	for (unsigned i = 0; (code = next_reply(&replies)); i++) {
 		MUST(s->server.state == SMTP_STATE_CLOSED && i < 2);
 		MUST(code == 421 || code == 500 || code == 550 || code == 554);
+		s->model.errors += code >= 500;
 	}
 }
 
