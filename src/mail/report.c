@@ -192,14 +192,16 @@ static void add_status(struct buffer *out, const struct report *report)
 	buffer_add_text(out, "\r\n");
 }
 
-// Whole fields of the original's header, up to the cap, with strict line ends.
+// Whole fields of the original's header, up to the cap or to one with a NUL, which no mail may
+// hold.
 static struct view header_to_quote(struct view original)
 {
 	struct header_walk walk = header_walk_of(original);
 	struct header_field field;
 	size_t end = 0;
 
-	while (header_next(&walk, &field) && walk.offset <= REPORT_HEADER_MAX) {
+	while (header_next(&walk, &field) && walk.offset <= REPORT_HEADER_MAX &&
+	       view_find(field.whole, '\0') == field.whole.len) {
 		end = walk.offset;
 	}
 	return view_first(original, end);

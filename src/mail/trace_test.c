@@ -285,7 +285,7 @@ static void delay_warning_says_until_when(void **state)
 	buffer_done(&out);
 }
 
-static void utf8_header_is_quoted_as_global(void **state)
+static void header_is_quoted_as_far_as_it_may_be(void **state)
 {
 	struct buffer out = buffer_with_max(1 << 20);
 	struct report report = sample_report(REPORT_FAILED);
@@ -295,6 +295,11 @@ static void utf8_header_is_quoted_as_global(void **state)
 	report_add(&out, &report);
 	assert_holds(&out, "Content-Type: message/global-headers\r\n", true);
 	assert_holds(&out, "no field", false);
+	buffer_clear(&out);
+	report.original = VIEW("A: b\r\nC: d\0e\r\n");
+	report_add(&out, &report);
+	assert_holds(&out, "\r\n\r\nA: b\r\n\r\n--", true);
+	assert_int_equal(view_find(buffer_view(&out), '\0'), out.len);
 	buffer_done(&out);
 }
 
@@ -309,7 +314,7 @@ int main(void)
 		cmocka_unit_test(report_has_its_three_parts),
 		cmocka_unit_test(a11_remote_text_stays_text),
 		cmocka_unit_test(delay_warning_says_until_when),
-		cmocka_unit_test(utf8_header_is_quoted_as_global),
+		cmocka_unit_test(header_is_quoted_as_far_as_it_may_be),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
