@@ -76,7 +76,7 @@ show_failure() { # TARGET
 run_afl() { # TARGET: the same with AFL++
 	local seeds=build-afl/seeds/$1 out=build-afl/out/$1 words=()
 	rm -rf "$seeds" "$out"
-	mkdir -p "$seeds"
+	mkdir -p "$seeds" build-afl/out
 	cp tests/corpus/"$1"/* "$seeds"
 	if [ "$1" = smtp-server_fuzz ] && [ -d "$conformance/fuzz-seeds" ]; then
 		/usr/bin/python3 tools/fuzz_seeds.py "$conformance/fuzz-seeds" "$seeds"
