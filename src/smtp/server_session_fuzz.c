@@ -34,6 +34,7 @@ struct session {
 	uint64_t body_bytes;           // kept
 	unsigned line_count;           // since the last accepted message
 	enum smtp_event_kind awaiting; // an answer that comes late
+	char before;                   // the latest byte of the body that was taken
 	bool pieces, long_line, refused_body;
 	bool shut, timed_out, said_421; // reasons to close that are ours
 	bool closed;
@@ -120,6 +121,7 @@ static void take_effect(struct session *s, enum smtp_event_kind kind, bool accep
 	case SMTP_EVENT_RCPT: model->recipients += accepted; break;
 	case SMTP_EVENT_DATA:
 		model->open = accepted;
+		s->before = '\n';
 		s->body_bytes = 0;
 		s->refused_body = false;
 		break;
@@ -275,12 +277,15 @@ static void see_taken(struct session *s, struct view taken, size_t left,
 
 // ---- steps
 
-static bool has_bare(struct view sent)
+static bool has_bare(char before, struct view sent)
 {
+	if (before == '\r' && sent.len && sent.data[0] != '\n') {
+		return true;
+	}
 	for (size_t i = 0; i < sent.len; i++) {
 		bool cr = sent.data[i] == '\r', lf = sent.data[i] == '\n';
 
-		if ((lf && (i == 0 || sent.data[i - 1] != '\r')) ||
+		if ((lf && (i ? sent.data[i - 1] : before) != '\r') ||
 		    (cr && i + 1 < sent.len && sent.data[i + 1] != '\n')) {
 			return true;
 		}
@@ -297,7 +302,7 @@ static void check_closed(const struct session *s)
 	case SMTP_CLOSE_UNREAD: MUST(s->timed_out); break;
 	case SMTP_CLOSE_ERRORS: MUST(s->model.errors > s->settings.errors_max); break;
 	case SMTP_CLOSE_COMMANDS: MUST(s->line_count > s->settings.commands_max); break;
-	case SMTP_CLOSE_BARE: MUST(has_bare(buffer_view(&s->waiting))); break;
+	case SMTP_CLOSE_BARE: MUST(has_bare(s->before, buffer_view(&s->waiting))); break;
 	case SMTP_CLOSE_NONE:
 	case SMTP_CLOSE_MEMORY: MUST(!"closed without a reason"); break;
 	default: break;
@@ -339,6 +344,7 @@ static enum smtp_step give_body(struct session *s, struct smtp_event *ret_event)
 	if (step == SMTP_STEP_CLOSE) {
 		check_closed(s);
 	}
+	s->before = chunk.taken ? s->waiting.data[chunk.taken - 1] : s->before;
 	buffer_consume(&s->waiting, chunk.taken);
 	free(bytes);
 	return step;
