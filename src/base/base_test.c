@@ -239,6 +239,12 @@ static void a24_remote_text_cannot_break_a_log_line(void **state)
 	buffer_clear(&out);
 	text_add_escaped(&out, VIEW("0123456789"), 8);
 	assert_view(buffer_view(&out), "01234...");
+	buffer_clear(&out);
+	text_add_escaped(&out, VIEW("\xe2\x80\x8b\xe2\x80\x8b"), 20);
+	assert_view(buffer_view(&out), "\\xe2\\x80\\x8b...");
+	buffer_clear(&out);
+	text_add_escaped(&out, VIEW("abcd\xf0\x9f\x9a\xa2"), 8);
+	assert_view(buffer_view(&out), "abcd...");
 	buffer_done(&out);
 }
 

@@ -76,29 +76,43 @@ bool text_is_printable(struct view text)
 	return true;
 }
 
-void text_add_escaped(struct buffer *out, struct view remote, size_t max)
+// How many bytes the sequence of that length takes when escaped.
+static size_t escaped_size(size_t len, uint32_t code)
+{
+	if (len == 0) {
+		return 4;
+	}
+	return is_unsafe(code) ? 4 * len : code == '\\' ? 2 : len;
+}
+
+static void add_hex(struct buffer *out, struct view bytes)
 {
 	static const char hex[] = "0123456789abcdef";
+
+	for (size_t i = 0; i < bytes.len; i++) {
+		uint8_t byte = (uint8_t)bytes.data[i];
+		char escape[4] = { '\\', 'x', hex[byte >> 4], hex[byte & 15] };
+
+		buffer_add(out, view_of(escape, 4));
+	}
+}
+
+void text_add_escaped(struct buffer *out, struct view remote, size_t max)
+{
+	static const struct view end = VIEW("...");
 	size_t start = out->len;
-	uint32_t code;
 
 	while (remote.len) {
+		uint32_t code = 0;
 		size_t len = utf8_sequence(remote, &code);
 
-		if (out->len - start + 4 > max) {
-			buffer_add_text(out, "...");
+		if (out->len - start + escaped_size(len, code) + end.len > max) {
+			buffer_add(out, end);
 			return;
 		}
 		if (len == 0 || is_unsafe(code)) {
-			size_t bytes = len ? len : 1;
-
-			for (size_t i = 0; i < bytes; i++) {
-				uint8_t byte = (uint8_t)remote.data[i];
-				char escape[4] = { '\\', 'x', hex[byte >> 4], hex[byte & 15] };
-
-				buffer_add(out, view_of(escape, 4));
-			}
-			len = bytes;
+			len = len ? len : 1;
+			add_hex(out, view_first(remote, len));
 		} else if (code == '\\') {
 			buffer_add_text(out, "\\\\");
 		} else {

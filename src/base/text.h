@@ -10,8 +10,8 @@ bool text_is_ascii(struct view text);
 bool text_is_printable(struct view text);
 
 // Remote text made safe for a log line, a terminal or a report (attack A24): well-formed printable
-// UTF-8 stays, a backslash is doubled, every other byte becomes \xNN; after max bytes of output
-// "..." ends it.
+// UTF-8 stays, a backslash is doubled, every other byte becomes \xNN. At most max bytes (or 3):
+// "..." ends what would come too near to them.
 void text_add_escaped(struct buffer *out, struct view remote, size_t max);
 // The same as a JSON string, with its quotes. Plain ASCII is copied as it is, in one go.
 void text_add_json(struct buffer *out, struct view remote, size_t max);

@@ -1,11 +1,10 @@
 // Any bytes as an encoded configuration. What is accepted encodes again to something accepted.
 #include <stdlib.h>
 
+#include "base/fuzz.h"
 #include "config/encode.h"
 
 enum { MEMORY_MAX = 16 * 1024 * 1024 };
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -23,12 +23,12 @@ static bool is_ip(struct view text)
 
 static const char *check_domain(struct arena *arena, struct view text, struct view *ret_text)
 {
-	enum address_fault fault;
+	enum address_fault fault = address_domain_normalise(arena, text, ret_text);
 
-	if (is_ip(text)) {
+	// Also one with a dot behind it, which is gone by now.
+	if (is_ip(text) || (fault == ADDRESS_OK && is_ip(*ret_text))) {
 		return "an IP address is no domain";
 	}
-	fault = address_domain_normalise(arena, text, ret_text);
 	return fault ? address_fault_text(fault) : NULL;
 }
 

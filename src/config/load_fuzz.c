@@ -1,10 +1,9 @@
 // Any bytes as the configuration file, as a file that it includes, and as an aliases file.
+#include "base/fuzz.h"
 #include "config/explain.h"
 #include "config/test_files.h"
 
 enum { MEMORY_MAX = 16 * 1024 * 1024, TEXT_MAX = 1 << 22 };
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -113,6 +113,8 @@ static void says_what_is_wrong_with_a_value(void **state)
 		  "'my_host.example'\n" },
 		{ "hostname: 192.0.2.1\n",
 		  "a.yaml:1:11: hostname: an IP address is no domain, not '192.0.2.1'\n" },
+		{ "hostname: 192.0.2.1.\n",
+		  "a.yaml:1:11: hostname: an IP address is no domain, not '192.0.2.1.'\n" },
 		{ "hostname: \"a.ex\\u202eample\"\n",
 		  "a.yaml:1:11: hostname: control characters and invisible marks are not allowed, "
 		  "not 'a.ex\\xe2\\x80\\xaeample'\n" },

@@ -536,14 +536,16 @@ static void tls_failed(struct connection *connection)
 
 static void handshake(struct connection *connection)
 {
+	enum stream_handshake result = stream_handshake(&connection->stream);
 	struct stream_tls_info info;
-	int events = OS_READABLE;
 
-	switch (stream_handshake(&connection->stream)) {
+	switch (result) {
 	case STREAM_HANDSHAKE_FAILED: tls_failed(connection); return;
-	case STREAM_HANDSHAKE_WANTS_WRITE: events = OS_WRITABLE; // fall through
+	case STREAM_HANDSHAKE_WANTS_WRITE:
 	case STREAM_HANDSHAKE_WANTS_READ:
-		if (os_watch_set(connection->watch, events) != OK) {
+		if (os_watch_set(connection->watch, result == STREAM_HANDSHAKE_WANTS_WRITE
+							    ? OS_WRITABLE
+							    : OS_READABLE) != OK) {
 			way_broke(connection, ERROR_NO_MEMORY);
 		}
 		return;

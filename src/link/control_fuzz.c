@@ -2,9 +2,8 @@
 // which. What is accepted must come out of the encoder as it went in.
 #include <stdlib.h>
 
+#include "base/fuzz.h"
 #include "link/control.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void check_request(struct view bytes, struct buffer *out)
 {

@@ -1,8 +1,7 @@
 #include <stdlib.h>
 
+#include "base/fuzz.h"
 #include "link/dns_answer.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 // The first byte chooses the type that was asked for.
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -1,8 +1,7 @@
 #include <stdlib.h>
 
+#include "base/fuzz.h"
 #include "link/facts.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 // What is accepted is what was sent: encoding it again gives the same bytes.
 static void expect_same(struct buffer *again, struct view payload)

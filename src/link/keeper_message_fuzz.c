@@ -2,9 +2,8 @@
 // accepted must come out of the encoder as it went in.
 #include <stdlib.h>
 
+#include "base/fuzz.h"
 #include "link/keeper.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void check_login(struct view payload, struct buffer *out)
 {

@@ -99,12 +99,12 @@ enum error supervision_receive_first(struct supervision *supervision)
 	}
 	for (;;) {
 		error = os_message_receive(SUPERVISION_FD, START_TIMEOUT_MS, &buffer, &message);
-		if (error != OK || message.type == SUPERVISION_BEGIN) {
+		if (error != OK) {
 			break;
 		}
 		if (message.type != SUPERVISION_HANDLE) {
 			close_all(&message, 0);
-			error = ERROR_INVALID;
+			error = message.type == SUPERVISION_BEGIN ? OK : ERROR_INVALID;
 			break;
 		}
 		error = take_handle(supervision, &message);

@@ -8,6 +8,7 @@
 #include "base/wire.h"
 #include "link/test_supervisor.h"
 #include "os/page.h"
+#include "os/socket.h"
 
 struct world {
 	struct supervision child;
@@ -123,6 +124,28 @@ static int tear_down(void **state)
 	os_loop_free(world->loop);
 	free(world);
 	return 0;
+}
+
+static void descriptors_that_nobody_asked_for_are_closed(void **state)
+{
+	struct buffer buffer = buffer_with_max(OS_MESSAGE_SIZE_MAX);
+	struct supervision child;
+	struct os_message message;
+	int supervisor = test_supervisor_open(), ends[2];
+
+	(void)state;
+	assert_int_equal(os_channel_pair(ends), OK);
+	assert_int_equal(
+		os_message_send(supervisor, SUPERVISION_BEGIN, 0, (struct view){ 0 }, &ends[0], 1),
+		OK);
+	os_socket_close(ends[0]);
+	assert_int_equal(supervision_receive_first(&child), OK);
+	assert_int_equal(os_message_receive(ends[1], 1000, &buffer, &message), ERROR_CLOSED);
+	supervision_done(&child);
+	os_socket_close(SUPERVISION_FD);
+	os_socket_close(supervisor);
+	os_socket_close(ends[1]);
+	buffer_done(&buffer);
 }
 
 static void has(struct world *world, enum handle_kind kind, uint32_t number, const char *text)
@@ -292,6 +315,7 @@ static void siblings_are_named(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(descriptors_that_nobody_asked_for_are_closed),
 		TEST(a_handle_replaces_and_one_without_descriptor_takes_away),
 		TEST(what_was_replaced_is_open_until_the_child_has_changed_over),
 		TEST(changes_again_and_again_leave_no_descriptors),

@@ -237,10 +237,15 @@ static const char *add_identity(struct tls_server *server, struct view role,
 {
 	struct tls_chooser *chooser = server->chooser;
 	struct tls_certificate *certificate = ARENA_NEW(&chooser->arena, struct tls_certificate);
-	int key_type = EVP_PKEY_get_base_id(X509_get0_pubkey(leaf));
+	const EVP_PKEY *public_key = X509_get0_pubkey(leaf);
 	struct tls_choice *choice;
 	const char *problem;
+	int key_type;
 
+	if (!public_key) {
+		return "its public key cannot be read";
+	}
+	key_type = EVP_PKEY_get_base_id(public_key);
 	if (!certificate ||
 	    tls_certificate_read(identity->certificate, &chooser->arena, certificate) != OK) {
 		return "its names cannot be read";

@@ -187,6 +187,51 @@ static void identities_that_cannot_serve_are_named(void **state)
 	buffer_done(&broken);
 }
 
+// The curve of the key inside becomes one that nobody knows.
+static void spoil_curve(struct buffer *pem)
+{
+	static const struct view p256 = VIEW("\x2a\x86\x48\xce\x3d\x03\x01\x07");
+	BIO *in = BIO_new_mem_buf(pem->data, (int)pem->len), *out = BIO_new(BIO_s_mem());
+	X509 *x509 = PEM_read_bio_X509(in, NULL, NULL, NULL);
+	unsigned char *der = NULL;
+	const unsigned char *start;
+	int len = i2d_X509(x509, &der);
+	size_t at = view_find_text(view_of(der, (size_t)len), p256);
+	char *text;
+
+	assert_true(at < (size_t)len);
+	der[at + p256.len - 1] = 0x63;
+	X509_free(x509);
+	start = der;
+	x509 = d2i_X509(NULL, &start, len);
+	assert_true(PEM_write_bio_X509(out, x509));
+	buffer_clear(pem);
+	len = (int)BIO_get_mem_data(out, &text);
+	buffer_add(pem, view_of(text, (size_t)len));
+	OPENSSL_free(der);
+	X509_free(x509);
+	BIO_free(in);
+	BIO_free(out);
+}
+
+static void a_certificate_with_an_unknown_key_cannot_serve(void **state)
+{
+	struct fixture_identity made = identity_new("a.example", os_clock_wall_ms());
+	struct buffer problem = buffer_with_max(1024);
+	struct tls_identity identity;
+	struct tls_server_options options = { &identity, 1, VIEW("relay"), { 0 } };
+	struct tls_server *server = NULL;
+
+	(void)state;
+	spoil_curve(&made.certificate);
+	identity = identity_of(&made);
+	assert_false(tls_identity_fits(&identity));
+	assert_int_equal(tls_server_new(&options, &problem, &server), ERROR_INVALID);
+	assert_string_equal(buffer_text(&problem), "certificate 1: its public key cannot be read");
+	identity_done(&made);
+	buffer_done(&problem);
+}
+
 static int keep_session(SSL *ssl, SSL_SESSION *session)
 {
 	SSL_SESSION **kept = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
@@ -384,6 +429,7 @@ int main(void)
 		cmocka_unit_test(server_name_chooses_the_certificate),
 		cmocka_unit_test(rsa_beside_ecdsa_serves_each_client_its_own),
 		cmocka_unit_test(identities_that_cannot_serve_are_named),
+		cmocka_unit_test(a_certificate_with_an_unknown_key_cannot_serve),
 		cmocka_unit_test(a8_ticket_is_good_for_its_own_role_only),
 		cmocka_unit_test(a9_no_early_data_and_no_ticket_before_tls_1_3),
 		cmocka_unit_test(a7_other_protocols_are_refused),

@@ -211,7 +211,7 @@ static bool parse_ip(int family, struct view text, uint8_t *ret_ip)
 	char copy[INET6_ADDRSTRLEN] = { 0 };
 	uint8_t ip[16];
 
-	if (text.len >= sizeof copy || view_find(text, '\0') != text.len) {
+	if (text.len == 0 || text.len >= sizeof copy || view_find(text, '\0') != text.len) {
 		return false;
 	}
 	memcpy(copy, text.data, text.len);

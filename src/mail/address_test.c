@@ -115,6 +115,7 @@ static void malformed_path_is_refused(void **state)
 		"<a@[1.2.3.04]>",
 		"<a@[IPv6:1:2]>",
 		"<a@[IPv6::1]>",
+		"<a@[IPv6:]>",
 		"<a@[x]>",
 		"<a@[1.2.3.4]b>",
 		"<a@[]>",

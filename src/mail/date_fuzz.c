@@ -1,9 +1,8 @@
 // Any date: what is read is written and read back as the same second.
 #include <stdlib.h>
 
+#include "base/fuzz.h"
 #include "mail/date.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

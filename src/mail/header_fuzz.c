@@ -1,9 +1,8 @@
 // Any message: its fields and the rest are the whole of it, and From gives valid mailboxes or none.
 #include <stdlib.h>
 
+#include "base/fuzz.h"
 #include "mail/from.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

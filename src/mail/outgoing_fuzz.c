@@ -3,9 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fuzz.h"
 #include "mail/outgoing.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const struct view removals[] = { { "Return-Path", 11 }, { "B", 1 } };
 

@@ -41,7 +41,7 @@ static uint32_t decode_utf8(struct view text, size_t *ret_len)
 // utf-8-addr-xtext of RFC 6533 section 3: an address that is not ASCII, in ASCII.
 static void add_typed_address(struct buffer *out, struct view address)
 {
-	size_t len;
+	size_t len, start = out->len;
 
 	if (text_is_ascii(address) || !text_is_utf8(address)) {
 		buffer_add_text(out, "rfc822; ");
@@ -49,7 +49,7 @@ static void add_typed_address(struct buffer *out, struct view address)
 		return;
 	}
 	buffer_add_text(out, "utf-8; ");
-	while (address.len) {
+	while (address.len && out->len - start <= REPORT_DIAGNOSTIC_MAX) {
 		if ((uint8_t)address.data[0] >= 0x80) {
 			buffer_printf(out, "\\x{%X}", decode_utf8(address, &len));
 		} else {
@@ -100,14 +100,14 @@ static void add_recipient_text(struct buffer *out, const struct report_recipient
 	add_quoted(out, recipient->address);
 	buffer_add_text(out, ">");
 	if (recipient->original.len) {
-		buffer_add_text(out, ", which you wrote to as <");
+		buffer_add_text(out, ",\r\nwhich you wrote to as <");
 		add_quoted(out, recipient->original);
 		buffer_add_text(out, ">");
 	}
 	buffer_add_text(out, ":\r\n    ");
 	if (recipient->remote_mta.len) {
 		add_quoted(out, recipient->remote_mta);
-		buffer_add_text(out, " said: ");
+		buffer_add_text(out, " said:\r\n    ");
 	}
 	add_quoted(out, recipient->diagnostic);
 	buffer_add_text(out, "\r\n");
@@ -192,14 +192,16 @@ static void add_status(struct buffer *out, const struct report *report)
 	buffer_add_text(out, "\r\n");
 }
 
-// Whole fields of the original's header, up to the cap, with strict line ends.
+// Whole fields of the original's header, up to the cap or to one with a NUL, which no mail may
+// hold.
 static struct view header_to_quote(struct view original)
 {
 	struct header_walk walk = header_walk_of(original);
 	struct header_field field;
 	size_t end = 0;
 
-	while (header_next(&walk, &field) && walk.offset <= REPORT_HEADER_MAX) {
+	while (header_next(&walk, &field) && walk.offset <= REPORT_HEADER_MAX &&
+	       view_find(field.whole, '\0') == field.whole.len) {
 		end = walk.offset;
 	}
 	return view_first(original, end);

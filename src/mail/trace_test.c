@@ -207,8 +207,8 @@ static void report_has_its_three_parts(void **state)
 		"\r\nTo: <carol@c.example>\r\n",
 		"\r\nAuto-Submitted: auto-replied\r\n",
 		"boundary=\"=_report_new\"\r\n\r\n--=_report_new\r\nContent-Type: text/plain",
-		"\r\n<bob@b.example>, which you wrote to as <ann@a.example>:\r\n    mx.b.example "
-		"said: ",
+		"\r\n<bob@b.example>,\r\nwhich you wrote to as <ann@a.example>:\r\n    "
+		"mx.b.example said:\r\n    ",
 		"--=_report_new\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: "
 		"dns; "
 		"mail.example.org\r\n",
@@ -239,16 +239,24 @@ static void a11_remote_text_stays_text(void **state)
 {
 	struct buffer out = buffer_with_max(1 << 20);
 	struct report report = sample_report(REPORT_FAILED);
-	struct report_recipient recipient = recipients[0];
-	char long_text[5000];
+	struct report_recipient recipient = recipients[0], many[2];
+	char long_text[5000], utf8[1000];
 	struct view rest, line;
 
 	(void)state;
 	memset(long_text, '\x80', sizeof long_text);
+	for (size_t i = 0; i < sizeof utf8; i += 2) {
+		utf8[i] = '\xc3';
+		utf8[i + 1] = '\xa9';
+	}
+	recipient.address = view_of(utf8, sizeof utf8);
+	recipient.original = view_of(long_text, sizeof long_text);
 	recipient.diagnostic = view_of(long_text, sizeof long_text);
-	recipient.remote_mta = VIEW("evil\r\nAction: delivered");
-	report.recipients = &recipient;
-	report.recipient_count = 1;
+	recipient.remote_mta = view_of(long_text, sizeof long_text);
+	report.recipient_count = 2;
+	many[0] = many[1] = recipient;
+	many[1].remote_mta = VIEW("evil\r\nAction: delivered");
+	report.recipients = many;
 	report_add(&out, &report);
 	assert_holds(&out, "\r\nAction: delivered", false);
 	rest = buffer_view(&out);
@@ -257,7 +265,7 @@ static void a11_remote_text_stays_text(void **state)
 		assert_int_equal(view_find(line, '\r'), line.len - 1);
 	}
 	buffer_clear(&out);
-	report.recipients = recipients;
+	report = sample_report(REPORT_FAILED);
 	report_add(&out, &report);
 	assert_holds(&out, "\x1b", false);
 	assert_holds(&out, "\r\n--=_report_new--\r\nuser", false);
@@ -277,7 +285,7 @@ static void delay_warning_says_until_when(void **state)
 	buffer_done(&out);
 }
 
-static void utf8_header_is_quoted_as_global(void **state)
+static void header_is_quoted_as_far_as_it_may_be(void **state)
 {
 	struct buffer out = buffer_with_max(1 << 20);
 	struct report report = sample_report(REPORT_FAILED);
@@ -287,6 +295,11 @@ static void utf8_header_is_quoted_as_global(void **state)
 	report_add(&out, &report);
 	assert_holds(&out, "Content-Type: message/global-headers\r\n", true);
 	assert_holds(&out, "no field", false);
+	buffer_clear(&out);
+	report.original = VIEW("A: b\r\nC: d\0e\r\n");
+	report_add(&out, &report);
+	assert_holds(&out, "\r\n\r\nA: b\r\n\r\n--", true);
+	assert_int_equal(view_find(buffer_view(&out), '\0'), out.len);
 	buffer_done(&out);
 }
 
@@ -301,7 +314,7 @@ int main(void)
 		cmocka_unit_test(report_has_its_three_parts),
 		cmocka_unit_test(a11_remote_text_stays_text),
 		cmocka_unit_test(delay_warning_says_until_when),
-		cmocka_unit_test(utf8_header_is_quoted_as_global),
+		cmocka_unit_test(header_is_quoted_as_far_as_it_may_be),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -121,11 +121,13 @@ void examine_add_fields(struct buffer *out, const struct examine_verdict *verdic
 bool examine_header_complete(struct view message)
 {
 	// A line that is still growing says nothing yet.
-	struct view lines = view_first(message, view_find_last(message, '\n') + 1);
+	size_t last = view_find_last(message, '\n');
+	struct view lines = view_first(message, last < message.len ? last + 1 : 0);
 
 	if (view_starts(lines, VIEW("\r\n")) ||
 	    view_find_text(lines, VIEW("\r\n\r\n")) < lines.len) {
 		return true;
 	}
-	return header_facts_of(lines).fault != HEADER_OK;
+	// Or what comes next is no field, whatever else is wrong with those before.
+	return header_facts_of(lines).body_offset < lines.len;
 }

@@ -161,6 +161,7 @@ static void the_end_of_a_growing_header_is_seen(void **state)
 		bool complete;
 	} cases[] = {
 		{ "", false },
+		{ "Fro", false },
 		{ "From: a@b", false },
 		{ "From: a@b\r\n", false },
 		{ "From: a@b\r\nno colon yet", false },
@@ -168,6 +169,8 @@ static void the_end_of_a_growing_header_is_seen(void **state)
 		{ "From: a@b\r\n\r\n", true },
 		{ "\r\nbody", true },
 		{ "From: a@b\r\n\r\nbody", true },
+		{ "From : a@b\r\n", false }, // malformed, and yet not at its end
+		{ "From : a@b\r\nTo: c@d\r\nno colon\r\n", true },
 	};
 
 	(void)state;

@@ -2,9 +2,8 @@
 // and every transaction its DONE; accepted is only what was sent whole.
 #include <stdlib.h>
 
+#include "base/fuzz.h"
 #include "smtp/client.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { MESSAGES = 4, RECIPIENTS = 3, STEPS_MAX = 100000, BODY_CHUNKS = 3 };
 

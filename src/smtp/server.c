@@ -223,6 +223,13 @@ static bool stops_here(struct smtp_server *server, const struct view *input,
 	return true;
 }
 
+// The clock of the command in hand, or of the next one: begin of what the deadline times.
+static void set_partial(struct smtp_server *server, bool partial, uint64_t now_ms)
+{
+	server->partial = partial;
+	server->since_ms = now_ms;
+}
+
 enum smtp_step smtp_server_step(struct smtp_server *server, struct view *input, uint64_t now_ms,
 				struct smtp_event *ret_event)
 {
@@ -232,18 +239,20 @@ enum smtp_step smtp_server_step(struct smtp_server *server, struct view *input, 
 
 	*ret_event = (struct smtp_event){ 0 };
 	while (!stops_here(server, input, ret_event, &step)) {
+		bool was_long = server->state == SMTP_STATE_LONG_LINE;
+
 		if (smtp_input_take_line(server, input, &line, &again)) {
-			server->partial = false;
-			server->since_ms = now_ms;
+			set_partial(server, false, now_ms);
 			smtp_input_run_line(server, line, input->len > 0, ret_event);
 			if (ret_event->kind != SMTP_EVENT_NONE) {
 				server->awaiting = (uint8_t)ret_event->kind;
 				return SMTP_STEP_EVENT;
 			}
+		} else if (was_long && server->state == SMTP_STATE_COMMAND) {
+			set_partial(server, false, now_ms);
 		} else if (!again) {
-			if (input->len && !server->partial) {
-				server->partial = true;
-				server->since_ms = now_ms;
+			if ((input->len || was_long) && !server->partial) {
+				set_partial(server, true, now_ms);
 			}
 			return SMTP_STEP_INPUT;
 		}

@@ -5,9 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fuzz.h"
 #include "smtp/server.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 struct shell {
 	struct smtp_server server;
@@ -21,22 +20,15 @@ struct shell {
 	bool closed;
 };
 
-static void must(bool holds)
-{
-	if (!holds) {
-		abort();
-	}
-}
-
 static void check_output(struct shell *shell)
 {
 	struct view rest = buffer_view(&shell->server.output), line;
 
-	must(rest.len <= shell->settings.output_bytes_max + 8192u);
+	MUST(rest.len <= shell->settings.output_bytes_max + 8192u);
 	while (view_next_part(&rest, '\n', &line)) {
-		must(line.len > 4 && line.len < 512 && line.data[line.len - 1] == '\r');
-		must(line.data[0] >= '2' && line.data[0] <= '5');
-		must(view_find(line, '\r') == line.len - 1 && view_find(line, '\0') == line.len);
+		MUST(line.len > 4 && line.len < 512 && line.data[line.len - 1] == '\r');
+		MUST(line.data[0] >= '2' && line.data[0] <= '5');
+		MUST(view_find(line, '\r') == line.len - 1 && view_find(line, '\0') == line.len);
 	}
 	smtp_server_output_sent(&shell->server, shell->server.output.len);
 }
@@ -47,37 +39,37 @@ static void account(struct shell *shell, const struct smtp_event *event, bool ac
 
 	switch (event->kind) {
 	case SMTP_EVENT_AUTH:
-		must(submission && shell->server.tls && !shell->logged_in);
-		must(event->auth.user.len && event->auth.password.len);
+		MUST(submission && shell->server.tls && !shell->logged_in);
+		MUST(event->auth.user.len && event->auth.password.len);
 		shell->logged_in = accept;
 		break;
 	case SMTP_EVENT_MAIL:
-		must(!shell->open && (!submission || shell->logged_in));
-		must(event->mail.size <= shell->settings.size_bytes_max);
+		MUST(!shell->open && (!submission || shell->logged_in));
+		MUST(event->mail.size <= shell->settings.size_bytes_max);
 		shell->open = accept;
 		shell->recipients = 0;
 		break;
 	case SMTP_EVENT_RCPT:
-		must(shell->open && event->rcpt.recipient.text.len > 0);
+		MUST(shell->open && event->rcpt.recipient.text.len > 0);
 		shell->recipients += accept;
-		must(shell->recipients <= shell->settings.recipients_max);
+		MUST(shell->recipients <= shell->settings.recipients_max);
 		break;
 	case SMTP_EVENT_DATA:
-		must(shell->open && shell->recipients > 0);
+		MUST(shell->open && shell->recipients > 0);
 		shell->open = accept;
 		break;
 	case SMTP_EVENT_MESSAGE:
-		must(shell->open && event->message.size <= shell->settings.size_bytes_max);
+		MUST(shell->open && event->message.size <= shell->settings.size_bytes_max);
 		shell->open = false;
 		break;
 	case SMTP_EVENT_RESET:
-		must(shell->open);
+		MUST(shell->open);
 		shell->open = false;
 		break;
-	case SMTP_EVENT_HELO: must(event->helo.name.len > 0); break;
-	case SMTP_EVENT_STARTTLS: must(!shell->open && !shell->server.tls); break;
+	case SMTP_EVENT_HELO: MUST(event->helo.name.len > 0); break;
+	case SMTP_EVENT_STARTTLS: MUST(!shell->open && !shell->server.tls); break;
 	case SMTP_EVENT_CONNECT: break;
-	case SMTP_EVENT_NONE: must(false); break;
+	case SMTP_EVENT_NONE: MUST(false); break;
 	}
 }
 
@@ -104,11 +96,11 @@ static enum smtp_step body(struct shell *shell, struct smtp_event *ret_event)
 	struct smtp_data_chunk chunk;
 	enum smtp_step step;
 
-	must(bytes != NULL);
+	MUST(bytes != NULL);
 	memcpy(bytes, shell->waiting.data, len);
 	step = smtp_server_body(&shell->server, bytes, len, shell->events, &chunk, ret_event);
-	must(chunk.kept <= chunk.taken && chunk.taken <= len);
-	must(step != SMTP_STEP_BODY || chunk.taken == len);
+	MUST(chunk.kept <= chunk.taken && chunk.taken <= len);
+	MUST(step != SMTP_STEP_BODY || chunk.taken == len);
 	buffer_consume(&shell->waiting, chunk.taken);
 	free(bytes);
 	return step;
@@ -128,9 +120,9 @@ static bool step(struct shell *shell)
 		see_event(shell, &event);
 	} else if (step == SMTP_STEP_TLS) {
 		smtp_server_tls_started(&shell->server, shell->events);
-		must(!shell->server.helo && !shell->server.transaction);
+		MUST(!shell->server.helo && !shell->server.transaction);
 	}
-	must(step != SMTP_STEP_WAIT);
+	MUST(step != SMTP_STEP_WAIT);
 	shell->closed = step == SMTP_STEP_CLOSE;
 	check_output(shell);
 	return step != SMTP_STEP_INPUT && !shell->closed;
@@ -171,7 +163,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		rest = view_from(rest, len);
 		while (step(&shell)) {
 		}
-		must(smtp_server_deadline_ms(&shell.server) > 0);
+		MUST(smtp_server_deadline_ms(&shell.server) > 0);
 	}
 	smtp_server_done(&shell.server);
 	buffer_done(&shell.waiting);

@@ -32,12 +32,12 @@ static bool skip_long_line(struct smtp_server *server, struct view *input)
 	bool ended = lf < input->len;
 	size_t len = ended ? lf + 1 : input->len;
 
-	if (ended && (lf == 0 || input->data[lf - 1] != '\r')) {
-		smtp_server_close(server, SMTP_CLOSE_BARE, SMTP_REPLY_BARE_IN_COMMAND);
-		return false;
-	}
 	if (len > SMTP_LINE_SKIP_MAX - server->skipped) {
 		smtp_server_close(server, SMTP_CLOSE_LINE, SMTP_REPLY_LINE_NEVER_ENDS);
+		return false;
+	}
+	if (ended && (lf == 0 || input->data[lf - 1] != '\r')) {
+		smtp_server_close(server, SMTP_CLOSE_BARE, SMTP_REPLY_BARE_IN_COMMAND);
 		return false;
 	}
 	if (!ended && len && input->data[len - 1] == '\r') {

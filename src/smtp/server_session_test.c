@@ -443,6 +443,26 @@ static void a25_a_command_has_a_time_from_its_first_byte(void **state)
 	smtp_server_done(&server);
 }
 
+// Whether it came at once or in pieces.
+static void a25_a_long_line_has_the_time_of_a_command(void **state)
+{
+	struct smtp_server_settings settings = script_relay();
+	struct smtp_server server = script_session(&settings, NULL, 0);
+	char begin[4096] = "", whole[4096] = "";
+
+	(void)state;
+	memset(begin, 'x', sizeof begin - 1);
+	memset(whole, 'x', sizeof whole - 1);
+	memcpy(whole + sizeof whole - 3, "\r\n", 2);
+	assert_int_equal(script_say(&server, begin, 5000), SMTP_STEP_INPUT);
+	assert_int_equal(smtp_server_deadline_ms(&server), 5000 + settings.command_ms);
+	assert_int_equal(script_say(&server, "\r\n", 6000), SMTP_STEP_INPUT);
+	assert_int_equal(smtp_server_deadline_ms(&server), 6000 + settings.idle_ms);
+	assert_int_equal(script_say(&server, whole, 7000), SMTP_STEP_INPUT);
+	assert_int_equal(smtp_server_deadline_ms(&server), 7000 + settings.idle_ms);
+	smtp_server_done(&server);
+}
+
 static void a25_a_session_has_an_end(void **state)
 {
 	struct smtp_server_settings settings = script_relay();
@@ -535,6 +555,7 @@ int main(void)
 		cmocka_unit_test(unread_output_stops_the_reading),
 		cmocka_unit_test(an_await_point_stops_the_parsing),
 		cmocka_unit_test(a25_a_command_has_a_time_from_its_first_byte),
+		cmocka_unit_test(a25_a_long_line_has_the_time_of_a_command),
 		cmocka_unit_test(a25_a_session_has_an_end),
 		cmocka_unit_test(an_orderly_stop_waits_for_the_command),
 		cmocka_unit_test(changes_of_state_are_traced),

@@ -1,9 +1,8 @@
 // Any bytes as an envelope: what decodes must encode again to an envelope that decodes the same.
+#include "base/fuzz.h"
 #include "spool/envelope.h"
 
 #include <stdlib.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -1,13 +1,12 @@
 // A segment of any bytes: the header and the scan of its records, in a whole window and in a part.
 #include "spool/format.h"
 
+#include "base/fuzz.h"
 #include "base/hash.h"
 #include "base/wire.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 // The fuzzer cannot guess checksums: where the input asks for it (its first byte), records are
 // sealed before they are read.

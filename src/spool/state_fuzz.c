@@ -1,9 +1,8 @@
 // Any bytes as a journal record.
+#include "base/fuzz.h"
 #include "spool/state.h"
 
 #include <stdlib.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
