@@ -5,6 +5,15 @@
 
 enum { MEMORY_MAX = 16 * 1024 * 1024, TEXT_MAX = 1 << 22 };
 
+// libfyaml 0.7 loses a small block for a scalar of very many pieces: known, and bounded by the
+// file, which is the administrator's. Leaks of our own still count.
+const char *__lsan_default_suppressions(void);
+
+const char *__lsan_default_suppressions(void)
+{
+	return "leak:libfyaml\n";
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct view input = view_of(data, size);
