@@ -17,10 +17,14 @@ static struct view take(struct view *rest)
 // The boundary as the header says it.
 static struct view boundary_of(struct view message)
 {
-	struct header_field field;
+	struct header_walk walk = header_walk_of(message);
+	struct header_field field = { 0 };
 	size_t at;
 
-	MUST(header_find(message, VIEW("Content-Type"), &field));
+	while (header_next(&walk, &field) &&
+	       !view_equal_nocase(field.name, VIEW("Content-Type"))) {
+	}
+	MUST(view_equal_nocase(field.name, VIEW("Content-Type")));
 	at = view_find_text(field.value, VIEW("boundary=\""));
 	MUST(at < field.value.len);
 	field.value = view_from(field.value, at + 10);

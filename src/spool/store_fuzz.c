@@ -95,12 +95,13 @@ static void add_record(struct spool *spool, struct view outcomes, struct view en
 		return;
 	}
 	at = segment->bytes + segment->at;
-	spool_record_header_encode(at, &segment->header, segment->sequence++, segment->at, lengths);
+	spool_record_header_encode(at, &segment->header, segment->sequence++, segment->at, lengths,
+				   hash_crc32c(0, body));
 	at += SPOOL_RECORD_HEADER_BYTES;
 	memcpy(at, outcomes.len ? outcomes.data : "", outcomes.len);
 	memcpy(at + outcomes.len, envelope.len ? envelope.data : "", envelope.len);
 	memcpy(at + outcomes.len + envelope.len, body.len ? body.data : "", body.len);
-	spool_record_seal(segment->bytes + segment->at, len);
+	spool_record_seal(segment->bytes + segment->at, len - body.len);
 	segment->at = (uint32_t)spool_pad(segment->at + len, SPOOL_BLOCK_BYTES);
 }
 

@@ -204,10 +204,10 @@ static void check(struct child *child)
 {
 	const struct receive *receive = (const struct receive *)child;
 	const struct config_limits *limits = &receive->config->limits;
-	struct receiver_counters counters = receiver_counters(receive->receiver);
+	uint64_t body_bytes = atomic_load(&receive->common->body_bytes);
 
 	// One body more may have been let in just below the bound.
-	child_check_bound(child, "bytes of memory for messages", counters.body_bytes,
+	child_check_bound(child, "bytes of memory for messages", body_bytes,
 			  limits->body_memory_bytes + FILE_BYTES +
 				  limits->body_memory_per_message_bytes);
 }

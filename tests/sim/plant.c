@@ -38,8 +38,6 @@ static const struct {
 	[PLANT_RETRY_FORGOTTEN] = { "retry-forgotten", 40, "one retry in sixteen is not planned" },
 	[PLANT_PRESSURE_IGNORED] = { "pressure-ignored", 200,
 				     "receive goes on though the queue is full" },
-	[PLANT_MEMORY_UNBOUNDED] = { "memory-unbounded", 200,
-				     "receive takes bodies beyond its memory for them" },
 };
 
 static enum plant planted;

@@ -40,36 +40,6 @@ void __wrap_transaction_finish(struct transaction *transaction, transaction_done
 	}
 }
 
-// While it is asked, nothing seems to be in use.
-bool __real_transaction_keep(struct transaction *transaction, size_t kept,
-			     struct smtp_reply *ret_why);
-bool __wrap_transaction_keep(struct transaction *transaction, size_t kept,
-			     struct smtp_reply *ret_why);
-bool __wrap_transaction_keep(struct transaction *transaction, size_t kept,
-			     struct smtp_reply *ret_why)
-{
-	uint64_t *bytes = &transaction->place.receiver->counters.body_bytes;
-	uint64_t before = plant_is(PLANT_MEMORY_UNBOUNDED) ? *bytes : 0;
-	bool keeps;
-
-	*bytes -= before;
-	keeps = __real_transaction_keep(transaction, kept, ret_why);
-	*bytes += before;
-	return keeps;
-}
-
-enum error __real_transaction_begin_body(struct transaction *transaction,
-					 const struct transaction_origin *origin) must_check;
-enum error __wrap_transaction_begin_body(struct transaction *transaction,
-					 const struct transaction_origin *origin) must_check;
-enum error __wrap_transaction_begin_body(struct transaction *transaction,
-					 const struct transaction_origin *origin)
-{
-	enum error error = __real_transaction_begin_body(transaction, origin);
-
-	return plant_is(PLANT_MEMORY_UNBOUNDED) ? OK : error;
-}
-
 enum error __real_spool_writer_admit(const struct spool_writer *writer) must_check;
 enum error __wrap_spool_writer_admit(const struct spool_writer *writer) must_check;
 enum error __wrap_spool_writer_admit(const struct spool_writer *writer)
