@@ -52,7 +52,7 @@ static enum error read_ring(struct call *call, struct story *story)
 		error = owner_become(dir);
 	}
 	if (error == OK) {
-		error = trace_read(dir, id, on_record, story, &story->report);
+		error = trace_find(dir, id, on_record, story, &story->report);
 	}
 	os_dir_close(dir);
 	return error;

@@ -291,7 +291,7 @@ void world_read_trace(struct world *world, uint64_t id, struct buffer *out)
 
 	end_deliverer(world);
 	buffer_clear(out);
-	assert_int_equal(trace_read(world->spool_dir, id, add_record, out, &report), OK);
+	assert_int_equal(trace_find(world->spool_dir, id, add_record, out, &report), OK);
 }
 
 static const struct peer_rule no_rules[] = { { NULL, NULL } };

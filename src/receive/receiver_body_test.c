@@ -139,6 +139,12 @@ static void a_header_without_end_is_refused(void **state)
 	buffer_done(&body);
 }
 
+static bool holds_no_memory(void *context)
+{
+	(void)context;
+	return world_body_bytes(&world) == 0;
+}
+
 // Many that send half a body and wait: memory stays within its budget, and comes back.
 static void a26_memory_for_bodies_is_bounded(void **state)
 {
@@ -166,7 +172,7 @@ static void a26_memory_for_bodies_is_bounded(void **state)
 		peer_close(&peers[i]);
 	}
 	world_until_sessions(&world, 0);
-	assert_int_equal(world_body_bytes(&world), 0);
+	world_until(&world, holds_no_memory, NULL); // a file under way gives its buffers back later
 	peer_greet(&peers[0], &world, PORT_RELAY);
 	begin_message(&peers[0], "MAIL FROM:<a@a.example>\r\n");
 	peer_ask(&peers[0], "x\r\n.\r\n", "250 ");

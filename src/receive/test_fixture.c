@@ -277,7 +277,7 @@ void world_read_trace(struct world *world, uint64_t id, struct buffer *out)
 
 	world_close_spool(world); // so that all of it is written
 	buffer_clear(out);
-	assert_int_equal(trace_read(world->dir, id, add_record, out, &report), OK);
+	assert_int_equal(trace_find(world->dir, id, add_record, out, &report), OK);
 }
 
 unsigned world_body_files(struct world *world)

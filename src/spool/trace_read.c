@@ -206,7 +206,7 @@ static enum error read_all(struct reading *reading)
 	return error;
 }
 
-enum error trace_read(int spool_dir, uint64_t id, trace_record_fn *fn, void *context,
+enum error trace_find(int spool_dir, uint64_t id, trace_record_fn *fn, void *context,
 		      struct trace_report *ret_report)
 {
 	struct reading reading = {

@@ -18,5 +18,5 @@ typedef enum error trace_record_fn(void *context, const struct trace_record *rec
 // says which segments may hold it; where it is in none of these, the others are looked into too,
 // for clocks step. ERROR_PERMISSION and others of the folder; what fn returned. A spool without a
 // trace is OK, with no segments.
-enum error trace_read(int spool_dir, uint64_t id, trace_record_fn *fn, void *context,
+enum error trace_find(int spool_dir, uint64_t id, trace_record_fn *fn, void *context,
 		      struct trace_report *ret_report) must_check;

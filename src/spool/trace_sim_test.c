@@ -107,7 +107,7 @@ static void read_all(void *context)
 	life->found = 0;
 	assert_int_equal(os_dir_open("/spool", &dir), OK);
 	for (uint64_t id = 1; id <= life->next_id; id += life->look_step) {
-		assert_int_equal(trace_read(dir, id, on_record, life, &life->report), OK);
+		assert_int_equal(trace_find(dir, id, on_record, life, &life->report), OK);
 	}
 	os_dir_close(dir);
 }

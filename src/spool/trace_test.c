@@ -91,7 +91,7 @@ static enum error on_record(void *context, const struct trace_record *record)
 static const char *look(struct world *world, uint64_t id)
 {
 	buffer_clear(&world->found);
-	assert_int_equal(trace_read(world->dir, id, on_record, world, &world->report), OK);
+	assert_int_equal(trace_find(world->dir, id, on_record, world, &world->report), OK);
 	return buffer_text(&world->found);
 }
 

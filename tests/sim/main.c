@@ -282,7 +282,7 @@ static struct options parse(int count, char **words)
 int main(int count, char **words)
 {
 	struct options options = parse(count, words);
-	struct scenario_setup setup = { 0 };
+	static struct scenario_setup setup; // what it holds is everybody's until the end
 
 	if (options.plant && strcmp(options.plant, "list") == 0) {
 		plant_list(stdout);
