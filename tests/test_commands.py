@@ -274,10 +274,10 @@ def test_status_of_a_ready_server(server):
 	assert {port["port"] for port in data["ports"]} == set(server.ports.values())
 
 
-@pytest.mark.parametrize("command", [c for c in COMMANDS if c.split()[0] in ("status", "reload", "stop", "trace")
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c.split()[0] in ("status", "reload", "stop")
 	or c in ("queue flush", "queue hold", "queue release", "queue remove")])
 def test_without_a_server_it_is_said_how_to_start_one(idle, command):
-	arguments = command.split() + ([NO_ID] if command.startswith(("trace", "queue")) else [])
+	arguments = command.split() + ([NO_ID] if command.startswith("queue") else [])
 	result = bad(idle, EX_UNAVAILABLE, *arguments, says="no server is running")
 	assert f"packetboat serve --config {idle.config_path}" in result.stderr
 
@@ -661,6 +661,7 @@ def test_trace_of_a_refused_message_and_its_log_lines(server, alice):
 	assert step(steps, "header")["verdict"] == "refuse"
 	assert step(steps, "refused")["reply"].startswith("550 5.7.1 ")
 	with server.smtp() as client:
+		client.ehlo()
 		client.mail("x@elsewhere.example")
 		assert client.rcpt("y@third.example")[0] == 550
 	id = ids_in_log(server, event="refused", command="RCPT", to="y@third.example")[-1]
@@ -721,6 +722,7 @@ def test_a54_traces_hold_no_secret_and_are_for_their_owner_alone():
 
 def test_a24_a_trace_commands_no_terminal(server):
 	with server.smtp() as client:
+		client.ehlo()
 		client.mail("x@elsewhere.example")
 		client.docmd("RCPT TO:<\"a\x1b[2J\"@elsewhere.example>")
 		client.rcpt("y@fourth.example")

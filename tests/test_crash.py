@@ -35,7 +35,7 @@ def server():
 
 @pytest.mark.parametrize("victim", VICTIMS)
 def test_a55_kill_9_under_load(victim):
-	with Crashes(f"{SEED} {victim}") as crashes:
+	with Crashes(f"{SEED}-{victim}") as crashes:
 		crashes.run(3, [victim])
 		assert [who for who, _ in crashes.deaths] == [victim] * 3
 		crashes.finish()
