@@ -15,6 +15,7 @@ import json
 import os
 import pathlib
 import pwd
+import re
 import shutil
 import smtplib
 import socket
@@ -277,6 +278,9 @@ def split_added(mail, sent):
 	assert mail.endswith(body), f"{len(mail)} bytes filed, not those {len(body)} sent: {mail[:600]!r}"
 	front = mail[:len(mail) - len(body)]
 	assert front == b"" or front.endswith(b"\n")
+	if front and body and not re.match(rb"[!-9;-~]+[ \t]*:|\n", body):
+		assert front.endswith(b"\n\n"), "a text without a header is set off from our fields by an empty line"
+		front = front[:-1]
 	names = [line.split(b":")[0].lower() for line in front.splitlines() if not line.startswith((b" ", b"\t"))]
 	assert set(names) <= ADDED, names
 	return names

@@ -19,7 +19,7 @@ static const struct {
 				    "all uses of a segment have one epoch and one tag" },
 	[PLANT_ABANDONED_IGNORED] = { "abandoned-ignored", 200,
 				      "a header's abandoned ranges are not read" },
-	[PLANT_CHECKPOINT_COVERS_MORE] = { "checkpoint-covers-more", 20,
+	[PLANT_CHECKPOINT_COVERS_MORE] = { "checkpoint-covers-more", 60,
 					   "a checkpoint covers 4 KiB more than it knows" },
 	[PLANT_JOURNAL_SKIPPED] = { "journal-skipped", 20,
 				    "one journal record in four says nothing" },
