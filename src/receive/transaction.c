@@ -356,11 +356,13 @@ static void on_appended(void *context, struct spool_append *append, enum error e
 	if (error == OK) {
 		receiver->counters.messages++;
 		receiver->counters.bytes += transaction->envelope.body_bytes;
-		spool_body_free(transaction->file, true);
-		transaction->file = NULL;
 	} else {
 		receiver->counters.failed_messages++;
 	}
+	// Also where it failed: a crash may bring the record back, and it names the file. One that
+	// nobody names is removed by a later start.
+	spool_body_free(transaction->file, true);
+	transaction->file = NULL;
 	receive_trace_stored(transaction, error, os_clock_mono_us() - transaction->append_us);
 	if (!transaction->done) {
 		free_left(transaction);

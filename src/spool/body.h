@@ -4,7 +4,7 @@
 // thread. The pool is freed before the writer is closed.
 //
 //	spool_body_new -> spool_body_add ... -> spool_body_finish -> (finished: OK) ->
-//	spool_writer_append with SPOOL_BODY_FILE -> spool_body_free(body, the append's success)
+//	spool_writer_append with SPOOL_BODY_FILE -> spool_body_free(body, true)
 #pragma once
 
 #include <stdatomic.h>

@@ -312,6 +312,15 @@ static enum error write_batch(struct spool_writer *writer, struct batch *batch)
 	return error ? error : os_file_sync_data(writer->file);
 }
 
+// Before those whose batch failed are told: a crash from here on must not bring back what was
+// refused. Where no header can be written now, the next one says it.
+static void name_abandoned(struct spool_writer *writer)
+{
+	if (spool_writer_refusal(writer) == OK) {
+		(void)!open_use(writer);
+	}
+}
+
 static void commit_batch(struct spool_writer *writer)
 {
 	struct batch batch = { .start = writer->offset };
@@ -328,6 +337,7 @@ static void commit_batch(struct spool_writer *writer)
 	error = write_batch(writer, &batch);
 	if (error) {
 		abandon(writer, batch.start, error);
+		name_abandoned(writer);
 	} else {
 		writer->offset += batch.bytes;
 		writer->sequence += batch.records;

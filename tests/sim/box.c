@@ -16,7 +16,7 @@ enum {
 	FILE_BYTES_MAX = 3 * 1024 * 1024,
 	SEGMENT_BYTES_MIN = 64 * 1024, // recycled all the sooner
 	QUEUE_SPARE =
-		40, // messages on their way in when the queue is found to be full, and reports
+		60, // messages on their way in when the queue is found to be full, and reports
 };
 
 static const uint16_t ports[CHILD_LISTENERS] = { 25, 587 };

@@ -20,6 +20,8 @@ enum {
 	// An outcome is durable so soon: 100 ms to gather, one sync before its own and that, each
 	// up to 0.5 s, and the turn of a loop that a slow disk holds up.
 	LEDGER_JOURNAL_US = 2500000,
+	LEDGER_FAILURES_MAX = 3, // of writes or syncs in a row: the journal then waits
+	LEDGER_REFUSED_US = 10000000,
 	// A reply that was sent has been read so soon, or the connection has broken.
 	LEDGER_REPLY_US = 2500000,
 };

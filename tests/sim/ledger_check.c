@@ -1,13 +1,39 @@
 // The promises, looked at when all is quiet.
 #include "sim/ledger.h"
 
+#include <string.h>
+
+// What deliver's disk refused between these moments.
+static unsigned disk_failures(const struct ledger *ledger, uint64_t from_us, uint64_t until_us)
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < ledger->line_count; i++) {
+		const struct ledger_line *line = &ledger->lines[i];
+
+		count += line->at_us >= from_us && line->at_us <= until_us &&
+			 (strncmp(line->text, "deliver: a write of ", 20) == 0 ||
+			  strncmp(line->text, "deliver: a sync of ", 19) == 0);
+	}
+	return count;
+}
+
+// How long an outcome may wait for its sync: longer where the journal itself was refused.
+static uint64_t journal_us(const struct ledger *ledger, const struct ledger_copy *copy,
+			   uint64_t until_us)
+{
+	return disk_failures(ledger, copy->from_us, until_us) < LEDGER_FAILURES_MAX
+		       ? LEDGER_JOURNAL_US
+		       : LEDGER_JOURNAL_US + LEDGER_REFUSED_US;
+}
+
 static bool died_near(const struct ledger *ledger, const struct ledger_copy *copy)
 {
 	for (unsigned i = 0; i < ledger->death_count; i++) {
 		const struct ledger_death *death = &ledger->deaths[i];
 
 		if (death->was_deliver && death->until_us >= copy->from_us &&
-		    death->from_us <= copy->until_us + LEDGER_JOURNAL_US) {
+		    death->from_us <= copy->until_us + journal_us(ledger, copy, death->from_us)) {
 			return true;
 		}
 	}
