@@ -508,14 +508,16 @@ def test_a27_no_room_is_told_to_the_client_the_log_and_the_postmaster():
 		assert server.json_command("status")["receive"]["spool"] == "no space left"
 
 
-def test_a54_files_of_somebody_else_are_not_used():
+def test_a54_files_of_somebody_else_are_not_used_and_the_log_says_whose_they_must_be():
 	if os.geteuid() != 0:
 		pytest.skip("needs root to start with separate users")
 	with Server() as server:
 		server.stop()
 		os.chown(server.folder / "data" / "keeper" / "users.db", 65534, 65534)
 		server.process = subprocess.Popen([server.program, "serve", "--config", str(server.config_path)])
-		assert server.wait_for_log(event="died", child="keeper")[0]["exit"] == 78
+		event = server.wait_for_log(event="failed", child="keeper")[0]
+		assert "the accounts in " in event["reason"]
+		assert "must belong to the user packetboat-keep" in event["reason"]
 
 
 def test_a54_processes_are_separate_and_closed(server):

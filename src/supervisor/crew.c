@@ -122,8 +122,9 @@ static void on_message(void *context, struct os_message *message)
 	}
 }
 
-// The end of the process itself is told by SIGCHLD. One that stays without its channel is of no
-// use to anybody.
+static void child_ended(struct child *child);
+
+// One that stays without its channel is of no use to anybody.
 static void on_closed(void *context, enum error reason)
 {
 	struct child *child = context;
@@ -131,7 +132,9 @@ static void on_closed(void *context, enum error reason)
 	(void)reason;
 	os_channel_free(child->channel);
 	child->channel = NULL;
-	if (!os_timer_is_set(&child->killer)) {
+	if (!child->pid) {
+		child_ended(child);
+	} else if (!os_timer_is_set(&child->killer)) {
 		os_timer_set(&child->killer, CREW_LEAVE_MS);
 	}
 }
@@ -232,31 +235,40 @@ static void stop_next(struct crew *crew)
 	crew->calls->stopped(crew->context);
 }
 
-static void on_exit(struct child *child, const struct os_exit *end)
+// Its process is gone, and all that it said has been heard.
+static void child_ended(struct child *child)
 {
 	struct crew *crew = child->crew;
-	bool was_stopping = child->state == CHILD_STOPPING;
 
-	LOG(was_stopping ? LOG_INFO : LOG_ERROR, was_stopping ? "stopped" : "died",
-	    LOG_TEXT("child", view_from_text(child_name_text(child->name))),
-	    LOG_NUMBER("pid", (uint64_t)end->pid), LOG_NUMBER("signal", (uint64_t)end->signal),
-	    LOG_NUMBER("exit", end->status < 0 ? 0 : (uint64_t)end->status));
 	os_timer_stop(&child->killer);
-	os_channel_free(child->channel);
-	child->channel = NULL;
-	child->pid = 0;
 	child->state = CHILD_DOWN;
 	crew->calls->child_gone(crew->context, child->name);
 	if (crew->stopping) {
 		stop_next(crew);
 		return;
 	}
-	child->restarts += end->status != 0;
 	// One that leaves in order wants to begin anew, such as facts with new servers.
-	if (end->status == 0 || os_clock_mono_ms() - child->started_ms > CREW_STABLE_MS) {
+	if (child->left_in_order || os_clock_mono_ms() - child->started_ms > CREW_STABLE_MS) {
 		child->backoff_ms = CREW_BACKOFF_FIRST_MS;
 	}
 	start_later(child);
+}
+
+static void on_exit(struct child *child, const struct os_exit *end)
+{
+	bool was_stopping = child->state == CHILD_STOPPING;
+
+	LOG(was_stopping ? LOG_INFO : LOG_ERROR, was_stopping ? "stopped" : "died",
+	    LOG_TEXT("child", view_from_text(child_name_text(child->name))),
+	    LOG_NUMBER("pid", (uint64_t)end->pid), LOG_NUMBER("signal", (uint64_t)end->signal),
+	    LOG_NUMBER("exit", end->status < 0 ? 0 : (uint64_t)end->status));
+	child->pid = 0;
+	child->left_in_order = end->status == 0;
+	child->restarts += !child->left_in_order;
+	// Its last words may still be in the channel, which closes behind them.
+	if (!child->channel) {
+		child_ended(child);
+	}
 }
 
 void crew_reap(struct crew *crew)

@@ -45,7 +45,7 @@ static void look(struct child *child)
 	bool is_starting = child->state == CHILD_STARTING;
 
 	// Without its channel it ends by itself, or by the killer that is set then.
-	if (!child->channel || os_timer_is_set(&child->killer) ||
+	if (!child->pid || !child->channel || os_timer_is_set(&child->killer) ||
 	    !(is_starting || child->state == CHILD_READY)) {
 		return;
 	}
