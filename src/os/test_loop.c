@@ -1,15 +1,21 @@
 #include "os/test_loop.h"
 
 #include "base/check.h"
+#include "os/clock.h"
 
-enum { LATE_MS = 30000 };
+enum { LATE_MS = 30000, TICK_MS = 5 };
 
-static void on_late(void *context)
+// The loop would sleep through what another thread has brought about.
+static void on_tick(void *context)
 {
 	struct test_loop *test = context;
 
-	test->is_late = true;
-	os_loop_stop(test->loop);
+	if (os_loop_now_ms(test->loop) < test->late_ms) {
+		os_timer_set(&test->tick, TICK_MS);
+	} else {
+		test->is_late = true;
+		os_loop_stop(test->loop);
+	}
 }
 
 static void look(void *context)
@@ -25,14 +31,14 @@ void test_loop_init(struct test_loop *test)
 {
 	*test = (struct test_loop){ .hook = { .fn = look, .context = test } };
 	assert_int_equal(os_loop_new(&test->loop), OK);
-	os_timer_init(&test->late, test->loop, on_late, test);
+	os_timer_init(&test->tick, test->loop, on_tick, test);
 	os_hook_add_before_sleep(test->loop, &test->hook);
 }
 
 void test_loop_done(struct test_loop *test)
 {
 	os_hook_remove(test->loop, &test->hook);
-	os_timer_stop(&test->late);
+	os_timer_stop(&test->tick);
 	os_loop_free(test->loop);
 }
 
@@ -43,9 +49,10 @@ void test_loop_until(struct test_loop *test, bool (*reached)(void *context), voi
 	}
 	test->reached = reached;
 	test->context = context;
-	os_timer_set(&test->late, LATE_MS);
+	test->late_ms = os_clock_mono_ms() + LATE_MS;
+	os_timer_set(&test->tick, TICK_MS);
 	os_loop_run(test->loop);
-	os_timer_stop(&test->late);
+	os_timer_stop(&test->tick);
 	test->reached = NULL;
 	assert_false(test->is_late);
 }

@@ -7,7 +7,8 @@
 struct test_loop {
 	struct os_loop *loop;
 	struct os_hook hook;
-	struct os_timer late;
+	struct os_timer tick;
+	uint64_t late_ms;
 	bool is_late;
 	bool (*reached)(void *context); // NULL while nothing is waited for
 	void *context;

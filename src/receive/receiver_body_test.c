@@ -1,7 +1,9 @@
 // Bodies: large ones, those that are too large, memory, the disk, and headers without an end.
 #include <semaphore.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "os/file.h"
 #include "receive/test_fixture.h"
@@ -351,6 +353,45 @@ static void peers_that_vanish_leave_no_file(void **state)
 	buffer_done(&body);
 }
 
+static void limit_files(rlim_t bytes)
+{
+	struct rlimit limit;
+
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+	limit.rlim_cur = bytes == RLIM_INFINITY ? limit.rlim_max : bytes;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	assert_int_equal(sigaction(SIGXFSZ, &(struct sigaction){ .sa_handler = SIG_IGN }, NULL), 0);
+}
+
+// A crash may bring the record back, and it names the file.
+static void a55_the_file_of_a_record_that_failed_stays(void **state)
+{
+	struct peer peer;
+	struct buffer body;
+
+	(void)state;
+	make_body(&body, 200 * 1024);
+	peer_greet(&peer, &world, PORT_RELAY);
+	for (int i = 0; i < 3; i++) {
+		begin_message(&peer, "MAIL FROM:<earlier@a.example>\r\n");
+		peer_send(&peer, buffer_view(&body));
+		peer_ask(&peer, ".\r\n", "250 ");
+	}
+	buffer_done(&body);
+	make_body(&body, 300 * 1024);
+	begin_message(&peer, "MAIL FROM:<big@a.example>\r\n");
+	peer_send(&peer, buffer_view(&body));
+	limit_files(450 * 1024); // room for the file, none for the record at the end of the log
+	peer_ask(&peer, ".\r\n", "452 4.3.1");
+	limit_files(RLIM_INFINITY);
+	assert_true(spool_writer_status(world.writer).failures > 0);
+	peer_close(&peer);
+	world_until_sessions(&world, 0);
+	world_close_spool(&world);
+	assert_int_equal(world_body_files(&world), 1);
+	buffer_done(&body);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -366,6 +407,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(who_waits_for_our_disk_is_not_charged,
 						set_up_with_memory, tear_down),
 		TEST(a_body_that_grows_past_the_budget_gets_452),
+		TEST(a55_the_file_of_a_record_that_failed_stays),
 		TEST(peers_that_vanish_leave_no_file),
 	};
 

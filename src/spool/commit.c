@@ -312,15 +312,6 @@ static enum error write_batch(struct spool_writer *writer, struct batch *batch)
 	return error ? error : os_file_sync_data(writer->file);
 }
 
-// Before those whose batch failed are told: a crash from here on must not bring back what was
-// refused. Where no header can be written now, the next one says it.
-static void name_abandoned(struct spool_writer *writer)
-{
-	if (spool_writer_refusal(writer) == OK) {
-		(void)!open_use(writer);
-	}
-}
-
 static void commit_batch(struct spool_writer *writer)
 {
 	struct batch batch = { .start = writer->offset };
@@ -337,7 +328,8 @@ static void commit_batch(struct spool_writer *writer)
 	error = write_batch(writer, &batch);
 	if (error) {
 		abandon(writer, batch.start, error);
-		name_abandoned(writer);
+		writer->failed = batch.first;
+		writer->failed_error = error;
 	} else {
 		writer->offset += batch.bytes;
 		writer->sequence += batch.records;
@@ -350,8 +342,8 @@ static void commit_batch(struct spool_writer *writer)
 		atomic_fetch_add(&writer->batches, 1);
 		atomic_fetch_add(&writer->bytes, batch.bytes);
 		publish(writer);
+		tell(writer, batch.first, OK);
 	}
-	tell(writer, batch.first, error);
 }
 
 static void fail_waiting(struct spool_writer *writer, enum error error)
@@ -363,12 +355,25 @@ static void fail_waiting(struct spool_writer *writer, enum error error)
 	tell(writer, first, error);
 }
 
+// They are told when the next header has named their range, so that no crash brings back what was
+// refused; or when no header can be written now, and the next one will say it.
+static void tell_failed(struct spool_writer *writer)
+{
+	struct spool_append *first = writer->failed;
+
+	writer->failed = NULL;
+	if (first) {
+		tell(writer, first, writer->failed_error);
+	}
+}
+
 void spool_writer_commit(void *context)
 {
 	struct spool_writer *writer = context;
 	enum error error;
 
-	for (take_incoming(writer); writer->waiting_first; take_incoming(writer)) {
+	for (take_incoming(writer); writer->waiting_first || writer->failed;
+	     take_incoming(writer)) {
 		error = spool_writer_refusal(writer);
 		if (!error && writer->file < 0) {
 			error = open_use(writer);
@@ -376,10 +381,11 @@ void spool_writer_commit(void *context)
 		if (error == ERROR_AGAIN) {
 			return;
 		}
+		tell_failed(writer);
 		if (error) {
 			fail_waiting(writer, error);
-			continue;
+		} else if (writer->waiting_first) {
+			commit_batch(writer);
 		}
-		commit_batch(writer);
 	}
 }

@@ -91,6 +91,9 @@ static void check_promise(struct life *life, uint64_t id)
 	if (told & TRUTH_BOUNCED && !has_bounce && !bounce_ended) {
 		life_violated(truth, "its bounce is lost", id);
 	}
+	if (told & TRUTH_REFUSED && is_seen) {
+		life_violated(truth, "was refused and is there", id);
+	}
 	if (!(told & TRUTH_GIVEN) && (is_seen || has_bounce)) {
 		life_violated(truth, "there and was never given", id);
 	}

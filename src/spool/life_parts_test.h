@@ -48,6 +48,7 @@ enum { SEEN_BY_STORE = 1, SEEN_BEFORE = 2, SEEN_AFTER = 4 };
 struct life {
 	struct truth *truth;
 	struct life_plan plan;
+	struct sim_process *process;
 	struct os_loop *loop;
 	struct spool_queue_page queue;
 	struct family families[LIFE_FAMILIES];

@@ -128,8 +128,11 @@ static void told(void *context, struct spool_append *append, enum error error)
 	(void)append;
 	if (!error) {
 		tell(sending->life->truth, sending->id, TRUTH_ACKED);
+	} else if (sending->life->plan.ends_refused) {
+		tell(sending->life->truth, sending->id, TRUTH_REFUSED);
+		sim_process_crash(sending->life->process);
 	}
-	spool_body_free(sending->body, error == OK);
+	spool_body_free(sending->body, true);
 	sending->family->told++;
 	send_next(sending->life, sending->family);
 }
@@ -411,6 +414,7 @@ bool life_run_process(struct sim_machine *machine, struct life *life, void (*fn)
 	struct sim_process *process = sim_process_new(machine, "spool");
 	bool is_alive;
 
+	life->process = process;
 	if (before) {
 		before(process, nth);
 	}

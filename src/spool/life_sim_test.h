@@ -25,6 +25,7 @@ struct life_plan {
 	unsigned ticks_min; // deliver goes on for so many ticks at least
 	bool is_delivering;
 	uint32_t large_bytes; // of a large body, a multiple of 20,000; 0: none is large
+	bool ends_refused;    // crashes as soon as it is told that a message is not accepted
 };
 
 enum {
@@ -34,7 +35,8 @@ enum {
 	TRUTH_COMMITTED = 8, // and durably so
 	TRUTH_BOUNCED = 16,  // told that the bounce is durable
 	TRUTH_LARGE = 32,
-	TRUTH_TIME = 64, // passes; of no message
+	TRUTH_TIME = 64,     // passes; of no message
+	TRUTH_REFUSED = 128, // told in a life that ends_refused
 };
 
 struct truth_event {
@@ -66,7 +68,7 @@ bool life_run(struct sim_machine *machine, struct truth *truth, const struct lif
 	      void (*before_life)(struct sim_process *process, uint64_t nth), uint64_t nth);
 // Recovers and compares: each acknowledged message is there with its bytes and envelope, or its end
 // was noted; none whose end was durable is there, nor noted longer ago than the window; a message
-// or its bounce is there, never both; what was given but not acknowledged is whole or absent; every
-// segment is in use or free; nothing is reported as wrong. With is_thorough also that a look
-// without touching gives the same, before and after.
+// or its bounce is there, never both; what was given but not acknowledged is whole or absent; what
+// was refused is absent; every segment is in use or free; nothing is reported as wrong. With
+// is_thorough also that a look without touching gives the same, before and after.
 void life_look(struct sim_machine *machine, struct truth *truth, bool is_thorough);

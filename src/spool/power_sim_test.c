@@ -77,6 +77,29 @@ static void a55_a_failed_write_is_no_acknowledgement(void **state)
 	try_every_call(fail_write, true, 60, 2);
 }
 
+// Its batch was written, and only the sync failed: the bytes may well be on the disk.
+static void a55_what_was_refused_stays_away_when_power_is_lost_right_after(void **state)
+{
+	struct life_plan life = {
+		.families = 1, .messages = 20, .at_once = 6, .ends_refused = true
+	};
+	unsigned refused = 0;
+
+	(void)state;
+	for (uint64_t nth = 1; nth < 40; nth++) {
+		struct sim *sim = sim_new(nth);
+		struct sim_machine *machine = sim_machine_new(sim, "machine");
+		struct truth truth = truth_new();
+
+		sim_machine_make_path(machine, "/spool");
+		refused += !life_run(machine, &truth, &life, fail_sync, nth);
+		look(machine, &truth);
+		truth_done(&truth);
+		sim_free(sim);
+	}
+	assert_true(refused > 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -86,6 +109,7 @@ int main(void)
 			a55_power_lost_at_every_call_of_both_loses_nothing_and_repeats_nothing),
 		cmocka_unit_test(a55_a_failed_sync_is_no_acknowledgement),
 		cmocka_unit_test(a55_a_failed_write_is_no_acknowledgement),
+		cmocka_unit_test(a55_what_was_refused_stays_away_when_power_is_lost_right_after),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

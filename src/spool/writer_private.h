@@ -58,6 +58,8 @@ struct spool_writer {
 	bool is_unsure; // at the opening: there may have been higher ones, and more records
 	uint32_t woken; // the sleep value that deliver was woken for
 	struct spool_append *waiting_first, **waiting_end;
+	struct spool_append *failed; // a batch, not told before its range is named
+	enum error failed_error;
 	char *batch_bytes; // SPOOL_BATCH_BYTES, aligned for direct writes
 
 	// supply
