@@ -262,8 +262,14 @@ static enum address_fault assemble(struct arena *arena, const struct local_part 
 	address->key = is_folded(address->text) ? address->text : fold(arena, address->text);
 	address->needs_smtputf8 = !text_is_ascii(local);
 	address->routing = is_routing(local);
-	return address->text.data && address->local.data && address->key.data ? ADDRESS_OK
-									      : ADDRESS_NO_MEMORY;
+	if (!address->text.data || !address->local.data || !address->key.data) {
+		return ADDRESS_NO_MEMORY;
+	}
+	// Folding may make it longer: U+0344 is two characters in NFC.
+	return address->key.len - (len - local_len) > ADDRESS_LOCAL_MAX ||
+			       address->key.len > ADDRESS_MAILBOX_MAX
+		       ? ADDRESS_TOO_LONG
+		       : ADDRESS_OK;
 }
 
 static bool ends_mailbox(struct view rest)

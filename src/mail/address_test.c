@@ -205,6 +205,11 @@ static void limits_are_octets(void **state)
 	assert_int_equal(address_take_path(*state, &rest, 0, &address), ADDRESS_BAD_DOMAIN);
 	rest = repeated(*state, "<a@", 100000, ".example>");
 	assert_int_equal(address_take_path(*state, &rest, 0, &address), ADDRESS_TOO_LONG);
+	rest = repeated(*state, "<", 62, "\u0344@example.org>"); // two characters when folded
+	assert_int_equal(address_take_path(*state, &rest, ADDRESS_UTF8, &address),
+			 ADDRESS_TOO_LONG);
+	rest = repeated(*state, "<", 60, "\u0344@example.org>");
+	assert_int_equal(address_take_path(*state, &rest, ADDRESS_UTF8, &address), ADDRESS_OK);
 
 	memset(label, 'd', 63);
 	long_path = arena_printf(*state, "<ab@%s.%s.%s.%.59s>", label, label, label, label);
