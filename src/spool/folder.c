@@ -133,17 +133,17 @@ enum error spool_folder_list_segments(const struct spool_folder *folder, spool_s
 
 static enum error write_zeros(int file, uint32_t segment_bytes)
 {
-	char *zeros = aligned_alloc(SPOOL_BLOCK_BYTES, ZERO_CHUNK_BYTES);
+	uint32_t chunk = segment_bytes < ZERO_CHUNK_BYTES ? segment_bytes : ZERO_CHUNK_BYTES;
+	char *zeros = aligned_alloc(SPOOL_BLOCK_BYTES, chunk);
 	enum error error = zeros ? OK : ERROR_NO_MEMORY;
 
 	if (zeros) {
-		memset(zeros, 0, ZERO_CHUNK_BYTES);
+		memset(zeros, 0, chunk);
 	}
-	for (uint32_t at = 0; !error && at < segment_bytes; at += ZERO_CHUNK_BYTES) {
+	for (uint32_t at = 0; !error && at < segment_bytes; at += chunk) {
 		uint32_t len = segment_bytes - at;
 
-		error = os_file_write_at(
-			file, at, view_of(zeros, len < ZERO_CHUNK_BYTES ? len : ZERO_CHUNK_BYTES));
+		error = os_file_write_at(file, at, view_of(zeros, len < chunk ? len : chunk));
 	}
 	free(zeros);
 	return error;

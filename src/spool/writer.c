@@ -100,7 +100,9 @@ enum error spool_writer_open(int dir, struct os_loop *loop,
 	writer->waiting_end = &writer->waiting_first;
 	pthread_mutex_init(&writer->supply_lock, NULL);
 	pthread_mutex_init(&writer->ports_lock, NULL);
-	writer->batch_bytes = aligned_alloc(SPOOL_BLOCK_BYTES, SPOOL_BATCH_BYTES);
+	writer->batch_bytes = aligned_alloc(
+		SPOOL_BLOCK_BYTES, checked.segment_bytes < SPOOL_BATCH_BYTES ? checked.segment_bytes
+									     : SPOOL_BATCH_BYTES);
 	error = writer->batch_bytes ? open_parts(writer, dir, loop) : ERROR_NO_MEMORY;
 	if (error) {
 		spool_writer_close(writer);

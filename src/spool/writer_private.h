@@ -60,7 +60,7 @@ struct spool_writer {
 	struct spool_append *waiting_first, **waiting_end;
 	struct spool_append *failed; // a batch, not told before its range is named
 	enum error failed_error;
-	char *batch_bytes; // SPOOL_BATCH_BYTES, aligned for direct writes
+	char *batch_bytes; // of the largest batch, aligned for direct writes
 
 	// supply
 	pthread_mutex_t supply_lock;
