@@ -7,6 +7,7 @@
 #include "spool/id.h"
 
 enum {
+	READ_BYTES = 64 * 1024, // at once
 	SEGMENTS_MAX = 64 * 1024,
 	MEMORY_MAX = SEGMENTS_MAX * 128,
 	NUMBERS = 0x10000,
@@ -118,25 +119,23 @@ static int by_sequence(const void *a, const void *b)
 
 static enum error read_bytes(struct reading *reading, const struct segment *segment)
 {
-	char *room = buffer_reserve(&reading->bytes, TRACE_SEGMENT_BYTES_MAX);
-	size_t got = 0, len = 0;
+	struct buffer *bytes = &reading->bytes;
+	size_t got = 0;
 	enum error error;
 	int file;
 
-	if (!room) {
-		return ERROR_NO_MEMORY;
-	}
 	error = open_segment(reading, segment->header.family, segment->number, &file);
 	if (error != OK) {
 		return error;
 	}
 	do {
-		error = os_file_read_some(file, len, room + len, TRACE_SEGMENT_BYTES_MAX - len,
-					  &got);
-		len += error == OK ? got : 0;
-	} while (error == OK && got && len < TRACE_SEGMENT_BYTES_MAX);
+		char *room = buffer_reserve(bytes, READ_BYTES);
+
+		error = room ? os_file_read_some(file, bytes->len, room, READ_BYTES, &got)
+			     : ERROR_NO_MEMORY;
+		bytes->len += error == OK ? got : 0;
+	} while (error == OK && got && bytes->len < TRACE_SEGMENT_BYTES_MAX);
 	os_file_close(file);
-	reading->bytes.len = len;
 	return error;
 }
 
@@ -214,7 +213,7 @@ enum error trace_find(int spool_dir, uint64_t id, trace_record_fn *fn, void *con
 		.fn = fn,
 		.context = context,
 		.arena = arena_with_max(MEMORY_MAX),
-		.bytes = buffer_with_max(TRACE_SEGMENT_BYTES_MAX),
+		.bytes = buffer_with_max(TRACE_SEGMENT_BYTES_MAX + READ_BYTES),
 	};
 	enum error error =
 		spool_folder_open_part(spool_dir, "trace", false, false, &reading.folder);
