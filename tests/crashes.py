@@ -136,6 +136,7 @@ class Crashes(Surroundings):
 		super().__init__()
 		self.chance, self.seed, self.threads, self.say = random.Random(f"crashes {seed}"), seed, threads, say
 		self.deaths, self.held, self.rounds, self.in_a_row = [], 0, 0, dict.fromkeys(CHILDREN, 0)
+		self.next_victims = []
 		self.ledger = Ledger(self.server, *USERS, sink=self.sink)
 		self.prepare()
 		self.server.launch()
@@ -150,6 +151,7 @@ class Crashes(Surroundings):
 		"""Ends it."""
 
 	def run(self, rounds, victims=VICTIMS):
+		"""Each victim once before any comes again, in any order."""
 		last = self.rounds + rounds
 		while self.rounds < last:
 			with Load(self.server, self.ledger, *GROUPS, threads=self.threads, seed=f"{self.seed}-{self.rounds}", sender=ALICE,
@@ -164,7 +166,8 @@ class Crashes(Surroundings):
 			self.wait_flowing(self.ledger.promised + self.chance.choice([1, 5, 30]))
 		self.trouble()
 		time.sleep(self.chance.random() * 0.3)
-		victim = self.chance.choice(victims)
+		self.next_victims = self.next_victims or self.chance.sample(victims, len(victims))
+		victim = self.next_victims.pop()
 		if self.in_a_row.get(victim, 0) >= DEATHS_IN_A_ROW:
 			victim = "supervisor"
 		if victim in CHILDREN:

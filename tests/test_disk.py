@@ -136,6 +136,7 @@ def test_a55_a_disk_without_inodes_is_said_and_survived():
 
 PROCESSES, CALLS = ("receive", "deliver"), ("fdatasync", "fsync", "pwrite", "pwritev")
 FOR_EVER = 0xFFFFFFFF
+FAILURES = 4  # after three in a row a writer rests for ten seconds
 
 
 @pytest.fixture(scope="module")
@@ -249,15 +250,15 @@ def test_a55_a_dead_disk_is_refused_and_said_and_its_return_is_noticed(failing):
 def test_a55_a_journal_that_fails_is_written_again_elsewhere(failing):
 	"""Each outcome is repeated until it is durable: after the next start nothing is filed again."""
 	server, disk = failing
-	for number in range(10):
+	for number in range(FAILURES):
 		disk.fail("deliver", "fdatasync", 1)
 		send(server, f"number-{number}")
 		wait_for(lambda: disk.left("deliver", "fdatasync") == 0, "the failure")
-	wait_for(lambda: len(subjects(server)) == 10 and not server.json_command("queue", "list"), "all of them")
+	wait_for(lambda: len(subjects(server)) == FAILURES and not server.json_command("queue", "list"), "all of them")
 	wait_for(lambda: disk.left("deliver", "fdatasync") == 0, "the failure")
 	server.stop()
 	server.start()
-	assert subjects(server) == sorted(f"number-{number}" for number in range(10))
+	assert subjects(server) == sorted(f"number-{number}" for number in range(FAILURES))
 
 
 class FailingCrashes(Crashes):
@@ -284,5 +285,5 @@ class FailingCrashes(Crashes):
 
 def test_a55_kill_9_on_a_failing_disk(shim):
 	with FailingCrashes(SEED, shim) as crashes:
-		crashes.run(200 if LONG else 10, ["receive", "deliver", "all"])
+		crashes.run(200 if LONG else 6, ["receive", "deliver", "all"])
 		crashes.finish()
