@@ -13,7 +13,7 @@ sys.path.insert(0, str(ROOT / "tools"))
 import mutants  # noqa: E402
 
 LINES = mutants.read_table()
-OWED = [1, 2, 3, 5, 6, 7, 8, 9, 10, 15, 16, 17, 20, 24, 25, 28, 33, 36, 37, 54, 55]
+UNTESTED = mutants.read_untested()
 
 
 @pytest.mark.parametrize("line", LINES, ids=lambda line: f"{line.number}-{line.item}")
@@ -24,9 +24,9 @@ def test_guard_and_test_are_there(line):
 	assert line.mutation.split() != line.guard.split()
 
 
-@pytest.mark.parametrize("item", OWED)
-def test_item_has_a_mutant(item):
-	assert any(line.item == f"A{item}" for line in LINES)
+@pytest.mark.parametrize("item", [f"A{number}" for number in range(1, 56)])
+def test_item_has_a_mutant_or_a_reason(item):
+	assert any(line.item == item for line in LINES) != (item in UNTESTED)
 
 
 def test_no_line_stands_twice():

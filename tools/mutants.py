@@ -48,12 +48,23 @@ class Line(typing.NamedTuple):
 		return self.test.split(":")[-1]
 
 
-def read_table(path=TABLE):
-	"""Every line of the table; blank lines and those that begin with # are for people."""
-	lines = []
+def read_rows(path):
+	"""The fields of each line, by its number; blank lines and those that begin with # are for people."""
 	for number, text in enumerate(path.read_text().splitlines(), 1):
 		if text.strip() and not text.startswith("#"):
-			fields = text.split("\t")
+			yield number, text.split("\t")
+
+
+def read_untested(path=TABLE):
+	"""Why an item has no test, by item."""
+	return {fields[0]: fields[1] for _, fields in read_rows(path) if len(fields) == 2}
+
+
+def read_table(path=TABLE):
+	"""Every line with a test."""
+	lines = []
+	for number, fields in read_rows(path):
+		if len(fields) != 2:
 			if len(fields) != COLUMNS:
 				raise SystemExit(f"{path}:{number}: {len(fields)} columns, not {COLUMNS}")
 			lines.append(Line(number, *fields))

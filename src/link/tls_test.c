@@ -356,6 +356,42 @@ static void a7_other_protocols_are_refused(void **state)
 	identity_done(&made);
 }
 
+static int note_question(SSL *ssl, X509 **ret_certificate, EVP_PKEY **ret_key)
+{
+	bool *asked = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+
+	(void)ret_certificate;
+	(void)ret_key;
+	*asked = true;
+	return 0;
+}
+
+// So that one made for servers alone, which many send, breaks nothing.
+static void a51_no_peer_is_asked_for_a_certificate(void **state)
+{
+	struct fixture_identity made = identity_new("mail.example.org", os_clock_wall_ms());
+	struct tls_server *relay = server_new(&made, "relay");
+	struct stream server;
+	struct raw_peer peer;
+	bool asked = false;
+	int sockets[2];
+
+	(void)state;
+	sockets_connect(sockets);
+	peer = raw_peer_new(sockets[0]);
+	SSL_CTX_set_app_data(peer.context, &asked);
+	SSL_CTX_set_client_cert_cb(peer.context, note_question);
+	SSL_set_SSL_CTX(peer.ssl, peer.context);
+	server = stream_of(sockets[1]);
+	assert_int_equal(stream_start_tls_server(&server, relay), OK);
+	assert_true(raw_peer_shake(&peer, &server));
+	assert_false(asked);
+	raw_peer_done(&peer);
+	stream_close(&server);
+	tls_server_unref(relay);
+	identity_done(&made);
+}
+
 static void context_outlives_its_reload_while_a_stream_uses_it(void **state)
 {
 	struct fixture_identity made = identity_new("mail.example.org", os_clock_wall_ms());
@@ -433,6 +469,7 @@ int main(void)
 		cmocka_unit_test(a8_ticket_is_good_for_its_own_role_only),
 		cmocka_unit_test(a9_no_early_data_and_no_ticket_before_tls_1_3),
 		cmocka_unit_test(a7_other_protocols_are_refused),
+		cmocka_unit_test(a51_no_peer_is_asked_for_a_certificate),
 		cmocka_unit_test(context_outlives_its_reload_while_a_stream_uses_it),
 		cmocka_unit_test(self_signed_pair_says_what_it_is),
 		cmocka_unit_test(self_signed_names_are_names),
