@@ -15,8 +15,9 @@ enum {
 	RESTART_MS_MAX = 5000,
 	FILE_BYTES_MAX = 3 * 1024 * 1024,
 	SEGMENT_BYTES_MIN = 64 * 1024, // recycled all the sooner
-	QUEUE_SPARE =
-		60, // messages on their way in when the queue is found to be full, and reports
+	// Receive learns that the queue is full from deliver: what comes in while a slow sync holds
+	// deliver up (half a second) comes on top, from each client, and reports too.
+	QUEUE_SPARE = 60,
 };
 
 static const uint16_t ports[CHILD_LISTENERS] = { 25, 587 };
@@ -93,8 +94,14 @@ void box_power_on(struct box *box)
 
 static void died(struct box *box, enum child_kind kind)
 {
+	static const enum deed deeds[CHILD_COUNT] = {
+		[CHILD_RECEIVE] = DEED_RECEIVE_DIED, [CHILD_RECEIVE_2] = DEED_RECEIVE_DIED,
+		[CHILD_DELIVER] = DEED_DELIVER_DIED, [CHILD_FACTS] = DEED_FACTS_DIED,
+		[CHILD_KEEPER] = DEED_KEEPER_DIED,
+	};
 	struct box_child *each = &box->children[kind];
 
+	box->ledger->deeds[deeds[kind]]++;
 	ledger_death(box->ledger, box->ticked_us, kind == CHILD_DELIVER,
 		     kind == CHILD_RECEIVE || kind == CHILD_RECEIVE_2);
 	each->process = NULL;
@@ -120,6 +127,7 @@ void box_crash(struct box *box, enum child_kind kind)
 void box_lose_power(struct box *box)
 {
 	box_look(box, false);
+	box->ledger->deeds[DEED_POWER_LOST]++;
 	ledger_fault(box->ledger, "power is lost");
 	for (int kind = 0; kind < CHILD_COUNT; kind++) {
 		if (box->children[kind].process) {
@@ -157,6 +165,7 @@ void box_stop(struct box *box, enum child_kind kind)
 	if (each->process && sim_process_is_alive(each->process)) {
 		ledger_note(box->ledger, LEDGER_ALL, "%s is asked to leave",
 			    child_calls_of(kind)->name);
+		box->ledger->deeds[DEED_STOP]++;
 		each->child->stop_asked = true;
 		poke(box, each);
 	}
@@ -190,6 +199,7 @@ void box_upgrade(struct box *box)
 			    child_calls_of(box->receiving)->name);
 		box->receiving = other_receive(box);
 		box->ledger->upgrades++;
+		box->ledger->deeds[DEED_UPGRADE]++;
 		next->due_ms = os_clock_mono_ms();
 	}
 }
@@ -204,6 +214,7 @@ static struct view config_of(const struct box *box, enum child_kind kind)
 void box_reload(struct box *box)
 {
 	box->config = (box->config + 1) % BOX_CONFIGS;
+	box->ledger->deeds[DEED_RELOAD]++;
 	ledger_note(box->ledger, LEDGER_ALL, "the configuration is number %u from now on",
 		    box->config);
 	for (int kind = 0; kind < CHILD_COUNT; kind++) {
@@ -390,6 +401,8 @@ uint64_t box_queued(const struct box *box)
 
 void box_check_bounds(struct box *box)
 {
+	box->ledger->deeds[DEED_TWO_RECEIVES] +=
+		runs(box, CHILD_RECEIVE) && runs(box, CHILD_RECEIVE_2);
 	for (int kind = 0; kind < CHILD_COUNT; kind++) {
 		const struct box_child *each = &box->children[kind];
 
@@ -401,6 +414,17 @@ void box_check_bounds(struct box *box)
 	if (runs(box, CHILD_DELIVER) && box->children[CHILD_DELIVER].starts == 1) {
 		child_check_bound(box->children[CHILD_DELIVER].child, "messages queued",
 				  box_queued(box), box->setup->queue_max + QUEUE_SPARE);
+	}
+}
+
+void box_check_rest(struct box *box)
+{
+	for (int kind = 0; kind < CHILD_COUNT; kind++) {
+		const struct box_child *each = &box->children[kind];
+
+		if (runs(box, kind) && each->child->calls->check_rest) {
+			each->child->calls->check_rest(each->child);
+		}
 	}
 }
 

@@ -61,5 +61,6 @@ uint64_t box_queued(const struct box *box); // messages, as deliver publishes th
 // Asks deliver to release what is held; or to try everything now.
 void box_order(struct box *box, bool release, bool flush);
 void box_check_bounds(struct box *box);
+void box_check_rest(struct box *box); // all clients have gone: nothing is held for them
 // Tells the ledger of files that are new in the mailboxes; with last, also which are still there.
 void box_look(struct box *box, bool last);

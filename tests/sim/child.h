@@ -58,7 +58,8 @@ struct child_calls {
 	void (*finish)(struct child *child); // frees all but the loop
 	void (*command)(struct child *child, bool release, bool flush); // NULL: knows none
 	void (*reload)(struct child *child);                            // NULL: as the last
-	void (*check)(struct child *child); // are its bounds kept? NULL: it has none
+	void (*check)(struct child *child);      // are its bounds kept? NULL: it has none
+	void (*check_rest)(struct child *child); // does it hold nothing? NULL: it never does
 };
 
 extern const struct child_calls child_receive, child_receive_2, child_deliver, child_facts,

@@ -103,6 +103,7 @@ static void on_facts_question(void *context, struct os_message *message)
 	}
 	answer = remote_answer(&question);
 	if (weather_strikes(ledger->sim, asker->answers->child.given.weather->dns_fails)) {
+		ledger->deeds[DEED_DNS_FAILED]++;
 		ledger_mischief(ledger, "the DNS has no answer for %.*s", VIEW_ARG(question.name));
 		answer = (struct facts_answer){ .kind = question.kind, .result = FACTS_TEMPORARY };
 	}

@@ -1,10 +1,10 @@
-#include "deliver/deliverer.h"
+#include "deliver/deliverer_private.h"
 #include "os/file.h"
 #include "os/message.h"
 #include "os/page.h"
 #include "sim/child.h"
 
-enum { WAKE_QUEUE_MAX = 16, ANSWER_BYTES_MAX = 1024 * 1024 };
+enum { WAKE_QUEUE_MAX = 16, ANSWER_BYTES_MAX = 1024 * 1024, DELIVER_DEEDS = 5 };
 
 struct deliver {
 	struct child child;
@@ -17,6 +17,7 @@ struct deliver {
 	const struct config *config; // of the latest generation
 	uint64_t connections_max;    // an earlier one's, until as few are open
 	int spool_dir, mail_dir;
+	uint64_t counted[DELIVER_DEEDS]; // already, of what it did
 };
 
 static struct child *make(void)
@@ -167,12 +168,35 @@ static void reload(struct child *child)
 	}
 }
 
+// What it has done since the last look.
+static void count_deeds(struct deliver *deliver, const struct deliverer_counters *counters)
+{
+	struct spool_store_status store = spool_store_status(deliver->deliverer->store);
+	const struct {
+		enum deed deed;
+		uint64_t count;
+	} counts[DELIVER_DEEDS] = {
+		{ DEED_DELIVERED, counters->delivered },
+		{ DEED_DEFERRED, counters->deferred },
+		{ DEED_BOUNCED, counters->bounces },
+		{ DEED_CHECKPOINT, store.checkpoints },
+		{ DEED_COPIED_FORWARD, store.copied_forward },
+	};
+
+	for (unsigned i = 0; i < DELIVER_DEEDS; i++) {
+		deliver->child.given.ledger->deeds[counts[i].deed] +=
+			counts[i].count - deliver->counted[i];
+		deliver->counted[i] = counts[i].count;
+	}
+}
+
 // Connections that are open at a reload end by themselves.
 static void check(struct child *child)
 {
 	struct deliver *deliver = (struct deliver *)child;
 	struct deliverer_counters counters = deliverer_counters(deliver->deliverer);
 
+	count_deeds(deliver, &counters);
 	if (counters.open <= deliver->config->outbound.connections) {
 		deliver->connections_max = deliver->config->outbound.connections;
 	}

@@ -212,6 +212,15 @@ static void check(struct child *child)
 				  limits->body_memory_per_message_bytes);
 }
 
+static void check_rest(struct child *child)
+{
+	const struct receive *receive = (const struct receive *)child;
+
+	child_check_bound(child, "bytes of memory for messages at rest",
+			  atomic_load(&receive->common->body_bytes), 0);
+	child_check_bound(child, "sessions at rest", atomic_load(&receive->common->sessions), 0);
+}
+
 const struct child_calls child_receive = {
 	.name = "receive",
 	.make = make,
@@ -221,6 +230,7 @@ const struct child_calls child_receive = {
 	.finish = finish,
 	.reload = reload,
 	.check = check,
+	.check_rest = check_rest,
 };
 const struct child_calls child_receive_2 = {
 	.name = "receive-2",
@@ -231,4 +241,5 @@ const struct child_calls child_receive_2 = {
 	.finish = finish,
 	.reload = reload,
 	.check = check,
+	.check_rest = check_rest,
 };

@@ -122,6 +122,7 @@ static bool send_out(struct client *client)
 		enum error error;
 
 		if (weather_strikes(client->sim, client->parts.weather->client_vanishes)) {
+			client->parts.ledger->deeds[DEED_CLIENT_VANISHED]++;
 			ledger_mischief(client->parts.ledger, "client %u vanishes",
 					client->parts.number);
 			hang_up(client, true);
@@ -329,6 +330,9 @@ static bool take_reply(struct client *client, struct view reply)
 	enum turn turn = client->in_script ? command->turn : client->turn;
 
 	check_order(client, turn, reply);
+	if (turn == TURN_AUTH) {
+		client->parts.ledger->deeds[good ? DEED_LOGIN : DEED_LOGIN_REFUSED]++;
+	}
 	if (turn == TURN_MESSAGE) {
 		client->ended_body = false;
 		letter_is_over(client, good ? LETTER_ACCEPTED : LETTER_REFUSED);
@@ -388,6 +392,7 @@ static bool shake_hands(struct client *client)
 	switch (stream_handshake(&client->stream)) {
 	case STREAM_HANDSHAKE_DONE:
 		client->shakes_hands = false;
+		client->parts.ledger->deeds[DEED_CLIENT_TLS]++;
 		say_ehlo(client);
 		return true;
 	case STREAM_HANDSHAKE_WANTS_READ: client->stream.wants = OS_READABLE; return true;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "os/clock.h"
+#include "spool/writer.h"
 
 enum { TEXT_BYTES_MAX = 64 * 1024, LINE_BYTES_MAX = 4096 };
 
@@ -277,6 +278,10 @@ void ledger_end(struct ledger *ledger, struct ledger_letter *letter, enum letter
 					     "may be accepted: nobody heard the answer",
 					     "is not sent" };
 
+	ledger->deeds[DEED_LETTER_ACCEPTED] += state == LETTER_ACCEPTED;
+	ledger->deeds[DEED_LETTER_REFUSED] += state == LETTER_REFUSED;
+	ledger->deeds[DEED_LARGE_LETTER] +=
+		state == LETTER_ACCEPTED && letter->bytes.len > SPOOL_BODY_INLINE_BYTES;
 	letter->state = state;
 	letter->ended_us = os_clock_mono_us();
 	ledger_note(ledger, letter->letter.number, "letter %u %s", letter->letter.number,

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "os/sim/sim.h"
+#include "sim/deed.h"
 #include "sim/letter.h"
 #include "sim/spec.h"
 
@@ -110,7 +111,8 @@ struct ledger {
 	unsigned upgrades;  // a second receive came, with a family of its own
 	char (*files)[128]; // names that were seen in mailboxes
 	unsigned file_count;
-	unsigned faults;  // deliberate ones: crashes, losses of power, remote misbehaviour, jumps
+	unsigned faults; // deliberate ones: crashes, losses of power, remote misbehaviour, jumps
+	uint64_t deeds[DEED_COUNT];
 	unsigned repeats; // copies beyond the first, each inside the window that is documented
 	struct ledger_line *lines;
 	unsigned line_count;

@@ -25,6 +25,7 @@ struct options {
 
 struct totals {
 	uint64_t seeds, faults, violations, letters, accepted, crashes, repeats, steps;
+	uint64_t deeds[DEED_COUNT];
 	uint32_t broken;   // by the first violation
 	struct spec first; // the spec of that
 };
@@ -80,6 +81,9 @@ static void add_up(struct totals *totals, const struct scenario_result *result)
 	totals->crashes += result->crashes;
 	totals->repeats += result->repeats;
 	totals->steps += result->steps;
+	for (int deed = 0; deed < DEED_COUNT; deed++) {
+		totals->deeds[deed] += result->deeds[deed];
+	}
 }
 
 // The violations alone; the stories come when the first of them has been made small.
@@ -105,6 +109,9 @@ static void say_digest(const struct scenario_result *result)
 
 static void say_totals(const struct totals *totals)
 {
+	for (enum deed deed = 0; deed < DEED_COUNT; deed++) {
+		printf("%10llu  %s\n", (unsigned long long)totals->deeds[deed], deed_name(deed));
+	}
 	printf("%llu letters, %llu accepted, %llu crashes, %llu repeated deliveries in the window, "
 	       "%llu steps\n",
 	       (unsigned long long)totals->letters, (unsigned long long)totals->accepted,

@@ -34,6 +34,10 @@ void __wrap_transaction_finish(struct transaction *transaction, transaction_done
 	// A large body goes into its file first, and may be answered from there.
 	bool is_small = !transaction->file;
 
+	if (plant_is(PLANT_BODY_MEMORY_KEPT) && os_random_below(16) == 0) {
+		atomic_fetch_add(&transaction->place.receiver->parts.common->body_bytes,
+				 transaction->body.len);
+	}
 	__real_transaction_finish(transaction, done, context);
 	if (plant_is(PLANT_REPLY_EARLY) && is_small && transaction->appending) {
 		answer_early(transaction);

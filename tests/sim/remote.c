@@ -57,11 +57,13 @@ struct remote {
 
 static void session_run(struct session *session);
 
-static bool strikes(const struct session *session, unsigned per_thousand, const char *what)
+static bool strikes(const struct session *session, unsigned per_thousand, enum deed deed,
+		    const char *what)
 {
 	if (!weather_strikes(session->remote->sim, per_thousand)) {
 		return false;
 	}
+	session->remote->ledger->deeds[deed]++;
 	ledger_mischief(session->remote->ledger, "a remote server %s", what);
 	return true;
 }
@@ -103,7 +105,7 @@ static void answer_rcpt(struct session *session, const struct address *recipient
 {
 	if (view_starts(recipient->local, VIEW("bad"))) {
 		answer(session, SMTP_REPLY_UNKNOWN_RECIPIENT);
-	} else if (strikes(session, session->remote->weather->remote_defers,
+	} else if (strikes(session, session->remote->weather->remote_defers, DEED_REMOTE_DEFERRED,
 			   "defers a recipient")) {
 		answer(session, SMTP_REPLY_RATE_LIMITED);
 	} else {
@@ -144,11 +146,12 @@ static bool answer_message(struct session *session)
 {
 	const struct weather *weather = session->remote->weather;
 
-	if (strikes(session, weather->remote_defers, "defers a message")) {
+	if (strikes(session, weather->remote_defers, DEED_REMOTE_DEFERRED, "defers a message")) {
 		answer(session, SMTP_REPLY_LOCAL_ERROR);
 	} else {
 		take_message(session);
-		if (strikes(session, weather->remote_loses, "takes a message and vanishes")) {
+		if (strikes(session, weather->remote_loses, DEED_REMOTE_LOST_REPLY,
+			    "takes a message and vanishes")) {
 			session_end(session, false, true);
 			return false;
 		}
@@ -163,7 +166,8 @@ static void answer_plainly(struct session *session, const struct smtp_event *eve
 	const struct weather *weather = session->remote->weather;
 
 	if (event->kind == SMTP_EVENT_CONNECT &&
-	    strikes(session, weather->remote_turns_off, "turns a connection away")) {
+	    strikes(session, weather->remote_turns_off, DEED_REMOTE_TURNED_AWAY,
+		    "turns a connection away")) {
 		answer(session, SMTP_REPLY_TOO_MANY_CONNECTIONS);
 	} else if (event->kind == SMTP_EVENT_MAIL) {
 		forget_transaction(session);
@@ -201,11 +205,12 @@ static enum after answer_event(struct session *session, const struct smtp_event 
 		forget_transaction(session);
 		return TALKS;
 	}
-	if (strikes(session, weather->remote_resets, "breaks a connection")) {
+	if (strikes(session, weather->remote_resets, DEED_REMOTE_RESET, "breaks a connection")) {
 		session_end(session, false, true);
 		return GONE;
 	}
-	if (can_stall && strikes(session, weather->remote_stalls, "is silent")) {
+	if (can_stall &&
+	    strikes(session, weather->remote_stalls, DEED_REMOTE_SILENT, "is silent")) {
 		session->stalled = (struct smtp_event){ .kind = event->kind };
 		session->stalling = true;
 		os_timer_set(&session->timer, sim_random_below(session->remote->sim, STALL_MS_MAX));
@@ -299,6 +304,7 @@ static bool shake_hands(struct session *session)
 		return false;
 	}
 	session->shakes_hands = false;
+	session->remote->ledger->deeds[DEED_REMOTE_TLS]++;
 	smtp_server_tls_started(&session->server, os_clock_mono_ms());
 	return true;
 }

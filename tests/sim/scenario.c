@@ -1,6 +1,7 @@
 #include "sim/scenario.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "os/clock.h"
 #include "sim/client.h"
@@ -97,6 +98,7 @@ static void jump_clock(struct scenario *scenario)
 {
 	int64_t ms = (int64_t)below(scenario, 2 * WALL_JUMP_MS) - WALL_JUMP_MS;
 
+	scenario->ledger->deeds[DEED_CLOCK_JUMPED]++;
 	ledger_fault(scenario->ledger, "the wall clock jumps");
 	sim_clock_jump_wall(scenario->sim, ms);
 }
@@ -113,6 +115,7 @@ static void fill_disk(struct scenario *scenario)
 {
 	uint64_t bytes = DISK_BYTES_MIN + below(scenario, DISK_BYTES);
 
+	scenario->ledger->deeds[DEED_DISK_FILLED]++;
 	ledger_fault(scenario->ledger, "the disk has %llu KiB from now on",
 		     (unsigned long long)bytes / 1024);
 	sim_machine_set_disk_size(scenario->box.machine, bytes);
@@ -138,6 +141,7 @@ static void fail_and_crash(struct scenario *scenario, enum child_kind kind)
 	uint64_t nth = 1 + below(scenario, 4);
 
 	if (each->process && sim_process_is_alive(each->process)) {
+		scenario->ledger->deeds[DEED_SYNC_FAILED_AND_DIED]++;
 		sim_plan_fail(each->process, SIM_SYNC, nth, ERROR_IO);
 		sim_plan_crash(each->process, SIM_SYNC, nth + 1);
 	}
@@ -337,6 +341,7 @@ static void lose_power_at_last(struct scenario *scenario)
 	struct box *box = &scenario->box;
 
 	tick(scenario, CALM_STEP_MS);
+	box_check_rest(box);
 	box->reliable = false;
 	box_lose_power(box);
 	box_power_on(box);
@@ -402,6 +407,22 @@ static void add_people(struct scenario *scenario)
 	}
 }
 
+static void count_failed_calls(const struct sim *sim, uint64_t *deeds)
+{
+	const struct sim_faults *struck = sim_faults_struck(sim);
+
+	deeds[DEED_WRITE_NO_SPACE] = struck->write_no_space;
+	deeds[DEED_WRITE_IO] = struck->write_io;
+	deeds[DEED_READ_IO] = struck->read_io;
+	deeds[DEED_SYNC_IO] = struck->sync_io;
+	deeds[DEED_OPEN_LIMIT] = struck->open_limit;
+	deeds[DEED_SYNC_SLOW] = struck->sync_slow;
+	deeds[DEED_CONNECT_REFUSED] = struck->connect_refused;
+	deeds[DEED_CONNECT_LOST] = struck->connect_lost;
+	deeds[DEED_SEND_RESET] = struck->send_reset;
+	deeds[DEED_TRANSFER_SHORT] = struck->transfer_short;
+}
+
 static struct scenario_result result_of(struct scenario *scenario, struct buffer *text)
 {
 	const struct ledger *ledger = scenario->ledger;
@@ -422,6 +443,8 @@ static struct scenario_result result_of(struct scenario *scenario, struct buffer
 	for (unsigned i = 0; i < ledger->letter_count; i++) {
 		result.accepted += ledger->letters[i]->state == LETTER_ACCEPTED;
 	}
+	memcpy(result.deeds, ledger->deeds, sizeof result.deeds);
+	count_failed_calls(scenario->sim, result.deeds);
 	if (ledger->violations) {
 		buffer_add(text, buffer_view(&ledger->text));
 		ledger_tell(ledger, text);

@@ -18,6 +18,7 @@ struct scenario_result {
 	uint32_t broken; // bits of enum promise
 	unsigned violations;
 	unsigned letters, accepted, crashes, repeats;
+	uint64_t deeds[DEED_COUNT];
 };
 
 // Violations, and what led to them, are appended to text.

@@ -58,7 +58,7 @@ static struct sim_fd *fd_find_free(struct sim *sim)
 enum error sim_fd_new(struct sim_object *object, int *ret_fd)
 {
 	struct sim *sim = sim_current;
-	struct sim_fd *fd = sim_strikes(sim->faults.open_limit) ? NULL : fd_find_free(sim);
+	struct sim_fd *fd = sim_strikes(&sim->faults.open_limit) ? NULL : fd_find_free(sim);
 
 	if (!fd) {
 		sim_trace("descriptors run out");

@@ -135,7 +135,7 @@ enum error os_file_read_some(int fd, uint64_t offset, void *bytes, size_t size, 
 	if (!(file->flags & OS_READ) || !is_aligned(file, offset, bytes, size)) {
 		return ERROR_INVALID;
 	}
-	if (sim_strikes(sim_current->faults.read_io)) {
+	if (sim_strikes(&sim_current->faults.read_io)) {
 		sim_trace("a read fails");
 		return ERROR_IO;
 	}
@@ -159,9 +159,9 @@ enum error os_file_read_at(int file, uint64_t offset, void *bytes, size_t len)
 static enum error write_fault(struct view *bytes)
 {
 	const struct sim_faults *faults = &sim_current->faults;
-	enum error error = sim_strikes(faults->write_no_space) ? ERROR_NO_SPACE
-			   : sim_strikes(faults->write_io)     ? ERROR_IO
-							       : OK;
+	enum error error = sim_strikes(&faults->write_no_space) ? ERROR_NO_SPACE
+			   : sim_strikes(&faults->write_io)     ? ERROR_IO
+								: OK;
 
 	if (error) {
 		*bytes = view_first(*bytes, sim_below(bytes->len));
@@ -224,11 +224,11 @@ enum error os_file_sync_data(int fd)
 	const struct sim_faults *faults = &sim_current->faults;
 	struct sim_inode *inode = file->inode;
 	uint64_t sequence = inode->disk->sequence; // what comes while it lasts is not covered
-	bool is_slow = sim_strikes(faults->sync_slow);
+	bool is_slow = sim_strikes(&faults->sync_slow);
 	enum error error =
 		sim_call_begin(SIM_SYNC, is_slow ? faults->sync_slow_us_max : faults->sync_us_max);
 
-	if (!error && sim_strikes(faults->sync_io)) {
+	if (!error && sim_strikes(&faults->sync_io)) {
 		error = ERROR_IO;
 	}
 	if (error) {

@@ -146,7 +146,7 @@ enum error os_dir_sync(int dir)
 	uint64_t sequence = inode->disk->sequence;
 	enum error error = sim_call_begin(SIM_DIR_SYNC, faults->sync_us_max);
 
-	if (!error && sim_strikes(faults->sync_io)) {
+	if (!error && sim_strikes(&faults->sync_io)) {
 		error = ERROR_IO;
 	}
 	sim_trace("syncs folder %llu: %s", (unsigned long long)inode->number, error_text(error));

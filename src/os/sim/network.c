@@ -241,11 +241,11 @@ static void syn_arrives(struct packet *packet)
 	struct sim_listener *listener = sim_listener_find(&client->remote, packet->machine);
 	const struct sim_faults *faults = &sim_current->faults;
 
-	if (client->is_closed || sim_strikes(faults->connect_lost)) {
+	if (client->is_closed || sim_strikes(&faults->connect_lost)) {
 		return;
 	}
 	if (!listener || listener->is_channel || listener->waiting_count >= listener->backlog ||
-	    sim_strikes(faults->connect_refused)) {
+	    sim_strikes(&faults->connect_refused)) {
 		packet_send(client, REFUSED, (struct view){ 0 });
 		return;
 	}
@@ -413,8 +413,8 @@ enum error os_socket_duplicate(int socket, int *ret_socket)
 
 static size_t perhaps_less(size_t len)
 {
-	return len > 1 && sim_strikes(sim_current->faults.transfer_short) ? 1 + sim_below(len - 1)
-									  : len;
+	return len > 1 && sim_strikes(&sim_current->faults.transfer_short) ? 1 + sim_below(len - 1)
+									   : len;
 }
 
 enum error os_socket_receive(int socket, void *bytes, size_t size, size_t *ret_len)
@@ -459,7 +459,7 @@ enum error os_socket_send(int socket, struct view bytes, size_t *ret_len)
 	if (error) {
 		return error;
 	}
-	if (!stream->is_reset && sim_strikes(sim_current->faults.send_reset)) {
+	if (!stream->is_reset && sim_strikes(&sim_current->faults.send_reset)) {
 		stream_break(stream);
 	}
 	if (stream->is_reset || stream->has_sent_end) {

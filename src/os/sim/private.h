@@ -124,7 +124,7 @@ struct sim {
 	struct list pages;
 	uint16_t port_next;
 	int process_next;
-	struct sim_faults faults;
+	struct sim_faults faults, struck;
 	uint64_t fault_count;
 	struct buffer trace;
 	size_t trace_max;
@@ -147,7 +147,7 @@ _Noreturn void sim_bug(const char *text);
 uint64_t sim_random(void);
 uint64_t sim_below(uint64_t bound); // 0 when bound is 0
 bool sim_chance(uint32_t per_million);
-bool sim_strikes(uint32_t per_million); // the same for a fault, which is counted
+bool sim_strikes(const uint32_t *chance); // the same for one of sim->faults, which is counted
 void sim_trace(const char *format, ...) printf_like(1, 2);
 void sim_tell(const char *format, ...) printf_like(1, 2);      // the same, to whoever watches too
 void sim_buffer_trim(struct buffer *buffer, size_t bytes_max); // drops the oldest lines

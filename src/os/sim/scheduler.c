@@ -70,12 +70,21 @@ bool sim_chance(uint32_t per_million)
 	return per_million && sim_below(1000000) < per_million;
 }
 
-bool sim_strikes(uint32_t per_million)
+bool sim_strikes(const uint32_t *chance)
 {
-	bool strikes = sim_chance(per_million);
+	struct sim *sim = sim_current;
+	bool strikes = sim_chance(*chance);
 
-	sim_current->fault_count += strikes;
+	if (strikes) {
+		sim->fault_count++;
+		((uint32_t *)&sim->struck)[chance - (const uint32_t *)&sim->faults]++;
+	}
 	return strikes;
+}
+
+const struct sim_faults *sim_faults_struck(const struct sim *sim)
+{
+	return &sim->struck;
 }
 
 uint64_t sim_fault_count(const struct sim *sim)

@@ -90,6 +90,8 @@ struct sim_faults {
 };
 struct sim_faults *sim_faults(struct sim *sim);
 uint64_t sim_fault_count(const struct sim *sim); // those that have struck
+// How often each of the chances has struck; the other fields are 0.
+const struct sim_faults *sim_faults_struck(const struct sim *sim);
 
 // Calls of os/*.h are counted by kind and process, so that a fault can be planned exactly.
 enum sim_call {

@@ -1,0 +1,50 @@
+#include "sim/deed.h"
+
+const char *deed_name(enum deed deed)
+{
+	static const char *const names[DEED_COUNT] = {
+		[DEED_CLIENT_TLS] = "clients under TLS",
+		[DEED_LOGIN] = "logins",
+		[DEED_LOGIN_REFUSED] = "logins with a wrong password",
+		[DEED_LETTER_ACCEPTED] = "letters accepted",
+		[DEED_LETTER_REFUSED] = "letters refused",
+		[DEED_LARGE_LETTER] = "letters in a file of their own",
+		[DEED_CLIENT_VANISHED] = "clients that vanished",
+		[DEED_REMOTE_TLS] = "remote servers under TLS",
+		[DEED_REMOTE_DEFERRED] = "remote servers that deferred",
+		[DEED_REMOTE_RESET] = "remote servers that broke off",
+		[DEED_REMOTE_SILENT] = "remote servers that were silent",
+		[DEED_REMOTE_LOST_REPLY] = "messages taken without a reply",
+		[DEED_REMOTE_TURNED_AWAY] = "connections turned away",
+		[DEED_DNS_FAILED] = "questions to the DNS without answer",
+		[DEED_DELIVERED] = "recipients delivered to",
+		[DEED_DEFERRED] = "attempts that were deferred",
+		[DEED_BOUNCED] = "reports to senders",
+		[DEED_CHECKPOINT] = "checkpoints",
+		[DEED_COPIED_FORWARD] = "messages copied forward",
+		[DEED_RELOAD] = "reloads",
+		[DEED_UPGRADE] = "upgrades",
+		[DEED_TWO_RECEIVES] = "looks at two receives side by side",
+		[DEED_STOP] = "orderly stops",
+		[DEED_RECEIVE_DIED] = "deaths of receive",
+		[DEED_DELIVER_DIED] = "deaths of deliver",
+		[DEED_FACTS_DIED] = "deaths of facts",
+		[DEED_KEEPER_DIED] = "deaths of keeper",
+		[DEED_POWER_LOST] = "losses of power",
+		[DEED_CLOCK_JUMPED] = "jumps of the wall clock",
+		[DEED_DISK_FILLED] = "disks filled up",
+		[DEED_SYNC_FAILED_AND_DIED] = "deaths planned behind a failed sync",
+		[DEED_WRITE_NO_SPACE] = "writes without space",
+		[DEED_WRITE_IO] = "writes that failed",
+		[DEED_READ_IO] = "reads that failed",
+		[DEED_SYNC_IO] = "syncs that failed",
+		[DEED_OPEN_LIMIT] = "opens without a descriptor",
+		[DEED_SYNC_SLOW] = "slow syncs",
+		[DEED_CONNECT_REFUSED] = "connections refused",
+		[DEED_CONNECT_LOST] = "connections never answered",
+		[DEED_SEND_RESET] = "connections reset",
+		[DEED_TRANSFER_SHORT] = "transfers cut short",
+	};
+
+	return names[deed];
+}
