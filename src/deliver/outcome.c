@@ -129,7 +129,8 @@ static struct spool_recipient_state state_of(struct entry *entry, struct attempt
 	return state;
 }
 
-static void note(struct entry *entry, const struct spool_outcome *outcomes, uint32_t count,
+// False: its last recipients have ended, and the entry is gone.
+static bool note(struct entry *entry, const struct spool_outcome *outcomes, uint32_t count,
 		 struct view reason)
 {
 	struct deliverer *deliverer = entry->deliverer;
@@ -153,7 +154,7 @@ static void note(struct entry *entry, const struct spool_outcome *outcomes, uint
 	if (error == OK && final) {
 		entry_free(entry);
 		trace_gone(deliverer, id);
-		return;
+		return false;
 	}
 	if (error != OK) {
 		LOG(LOG_ERROR, "journal_failed",
@@ -164,7 +165,7 @@ static void note(struct entry *entry, const struct spool_outcome *outcomes, uint
 			}
 		}
 	}
-	outcome_settle(entry);
+	return true;
 }
 
 void outcome_note(struct entry *entry, const struct attempt *attempts, uint32_t count,
@@ -185,7 +186,9 @@ void outcome_note(struct entry *entry, const struct attempt *attempts, uint32_t 
 		trace_outcome(entry, &attempt, &(struct trouble){ .relay = relay },
 			      &outcomes[i].state);
 	}
-	note(entry, outcomes, count, reason);
+	if (note(entry, outcomes, count, reason)) {
+		outcome_settle(entry);
+	}
 }
 
 void outcome_trouble(struct recipient *recipient, const struct trouble *trouble)
@@ -288,8 +291,7 @@ bool outcome_remove(struct entry *entry)
 
 // ---- what is left to do
 
-// Failures of the null sender's mail end in silence: it has nobody to tell.
-static void end_quietly(struct entry *entry)
+static bool end_some(struct entry *entry)
 {
 	struct spool_outcome outcomes[DELIVERY_RECIPIENTS_MAX];
 	uint32_t count = 0;
@@ -305,7 +307,20 @@ static void end_quietly(struct entry *entry)
 		free(failure);
 		count++;
 	}
-	note(entry, outcomes, count, (struct view){ 0 });
+	return note(entry, outcomes, count, (struct view){ 0 });
+}
+
+// Failures of which nobody is to be told. False: the entry is gone.
+static bool end_quietly(struct entry *entry)
+{
+	bool is_there = true;
+
+	trace_no_report(entry, entry->reverse_path_len ? VIEW("the sender does not exist here")
+						       : VIEW("the null sender is never told"));
+	while (is_there && entry->failures) {
+		is_there = end_some(entry);
+	}
+	return is_there;
 }
 
 void outcome_settle(struct entry *entry)
@@ -317,14 +332,10 @@ void outcome_settle(struct entry *entry)
 		queue_schedule(entry);
 		return;
 	}
+	if (entry->failures && !report_can_tell(entry) && !end_quietly(entry)) {
+		return;
+	}
 	if (entry->failures) {
-		if (!report_can_tell(entry)) {
-			trace_no_report(entry, entry->reverse_path_len
-						       ? VIEW("the sender does not exist here")
-						       : VIEW("the null sender is never told"));
-			end_quietly(entry);
-			return;
-		}
 		if (report_failures(entry)) {
 			return;
 		}
