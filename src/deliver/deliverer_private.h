@@ -104,6 +104,9 @@ bool report_can_tell(const struct entry *entry); // the sender is somebody who c
 bool report_failures(struct entry *entry);
 bool report_delay(struct entry *entry);
 
+// It waits for the operator from now on, and the log says why.
+void outcome_hold(struct entry *entry, struct view reason);
+void outcome_tell_held(const struct entry *entry, struct view reason);
 // Removed by the operator: it has nothing in hand. False: it could not be noted, and stays.
 bool outcome_remove(struct entry *entry);
 

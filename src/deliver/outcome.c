@@ -249,6 +249,33 @@ void outcome_defer_all(struct list *recipients, const struct trouble *trouble)
 	}
 }
 
+void outcome_tell_held(const struct entry *entry, struct view reason)
+{
+	char id[SPOOL_ID_TEXT_LEN + 1];
+
+	spool_id_format(entry->message->id, id);
+	LOG(LOG_ERROR, "held", LOG_TEXT("id", view_from_text(id)),
+	    LOG_TEXT("from", entry_reverse_path(entry)), LOG_TEXT("reason", reason));
+	trace_held(entry, reason);
+}
+
+void outcome_hold(struct entry *entry, struct view reason)
+{
+	struct spool_change change = { .message = entry->message,
+				       .flags_set = SPOOL_HELD,
+				       .reason = reason };
+
+	if (entry->message->flags & SPOOL_HELD) {
+		return;
+	}
+	if (spool_store_note(entry->deliverer->store, &change) != OK) {
+		LOG(LOG_ERROR, "journal_failed", LOG_TEXT("reason", VIEW("out of memory")));
+		return; // it is tried again, and held then
+	}
+	entry_withdraw(entry);
+	outcome_tell_held(entry, reason);
+}
+
 bool outcome_remove(struct entry *entry)
 {
 	uint32_t recipient_count = entry->message->recipient_count, count = 0;

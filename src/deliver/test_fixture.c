@@ -408,9 +408,7 @@ uint64_t world_submit_large(struct world *world, const char *recipient, size_t l
 	struct spool_recipient to = { .address = view_from_text(recipient) };
 	struct spool_envelope envelope = { .reverse_path = VIEW("s@example.org"),
 					   .recipients = &to,
-					   .recipient_count = 1,
-					   .flags = SPOOL_BODY_FILE,
-					   .body_bytes = lines * (sizeof line - 1) };
+					   .recipient_count = 1 };
 	struct spool_body_calls calls = { on_body_ready, on_body, world };
 	struct spool_body *body;
 
@@ -425,6 +423,7 @@ uint64_t world_submit_large(struct world *world, const char *recipient, size_t l
 	world->waiting++;
 	spool_body_finish(body);
 	world_until(world, nothing_waits, world);
+	spool_body_describe(body, &envelope);
 	return append(world, &envelope, (struct view){ 0 }, body);
 }
 
