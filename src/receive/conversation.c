@@ -87,6 +87,23 @@ static struct smtp_reply reply_of(const struct verdict *verdict)
 	return smtp_reply_of(verdict->code, status, view_from_text(verdict->text));
 }
 
+// Of an unknown command nothing is shown: it may be a password that came too early (A54).
+void conversation_command_refused(struct smtp_server *server, const char *verb,
+				  const struct smtp_reply *reply)
+{
+	struct session *session = CONTAINER_OF(server, struct session, server);
+	const struct transaction *transaction = session->transaction;
+
+	session->receiver->counters.commands_4xx += reply->code < 500;
+	session->receiver->counters.commands_5xx += reply->code >= 500;
+	log_refused(session, verb ? verb : "",
+		    transaction ? transaction_sender(transaction)->text : (struct view){ 0 },
+		    (struct view){ 0 }, "command", reply);
+	if (transaction) {
+		receive_trace_command(session, verb, reply);
+	}
+}
+
 // ---- logins
 
 void conversation_login_done(struct session *session)
