@@ -42,7 +42,7 @@ static bool set_held(struct entry *entry, bool held)
 	if (spool_store_note(entry->deliverer->store, &change) != OK) {
 		return false;
 	}
-	trace_event(entry, held ? "held_by_operator" : "released_by_operator");
+	trace_event(entry, held ? "held_by_operator" : "released_by_operator", (struct view){ 0 });
 	if (held) {
 		entry_withdraw(entry);
 	}
@@ -53,7 +53,7 @@ static bool set_held(struct entry *entry, bool held)
 
 static bool flush(struct entry *entry)
 {
-	trace_event(entry, "flushed_by_operator");
+	trace_event(entry, "flushed_by_operator", (struct view){ 0 });
 	entry->urgent = true;
 	queue_schedule(entry);
 	return true;

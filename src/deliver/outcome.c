@@ -12,19 +12,23 @@ enum { FAILURE_TEXT_MAX = 600 };
 
 // ---- the log
 
+static const struct {
+	const char *word;
+	enum log_level level;
+} outcome_kinds[SPOOL_STATUS_COUNT] = {
+	[SPOOL_PENDING] = { "deferred", LOG_NOTICE }, [SPOOL_DELIVERED] = { "delivered", LOG_INFO },
+	[SPOOL_FAILED] = { "failed", LOG_WARNING },   [SPOOL_EXPIRED] = { "expired", LOG_WARNING },
+	[SPOOL_REMOVED] = { "removed", LOG_NOTICE },
+};
+
+const char *outcome_word(enum spool_status status)
+{
+	return outcome_kinds[status].word;
+}
+
 static void log_attempt(const struct entry *entry, const struct attempt *attempt, struct view relay)
 {
-	static const struct {
-		const char *event;
-		enum log_level level;
-	} kinds[SPOOL_STATUS_COUNT] = {
-		[SPOOL_PENDING] = { "deferred", LOG_NOTICE },
-		[SPOOL_DELIVERED] = { "delivered", LOG_INFO },
-		[SPOOL_FAILED] = { "failed", LOG_WARNING },
-		[SPOOL_EXPIRED] = { "expired", LOG_WARNING },
-		[SPOOL_REMOVED] = { "removed", LOG_NOTICE },
-	};
-	const char *event = kinds[attempt->status].event;
+	const char *event = outcome_word(attempt->status);
 	uint64_t now_ms = os_clock_wall_ms();
 	uint64_t delay_ms = now_ms > entry->arrival_ms ? now_ms - entry->arrival_ms : 0;
 	char id[SPOOL_ID_TEXT_LEN + 1], delay[32];
@@ -32,7 +36,7 @@ static void log_attempt(const struct entry *entry, const struct attempt *attempt
 	spool_id_format(entry->message->id, id);
 	(void)snprintf(delay, sizeof delay, "%llu.%03u", (unsigned long long)(delay_ms / 1000),
 		       (unsigned)(delay_ms % 1000));
-	LOG(kinds[attempt->status].level, event, LOG_TEXT("id", view_from_text(id)),
+	LOG(outcome_kinds[attempt->status].level, event, LOG_TEXT("id", view_from_text(id)),
 	    LOG_TEXT("from", entry_reverse_path(entry)),
 	    LOG_TEXT("to", recipient_address(attempt->recipient)), LOG_TEXT("relay", relay),
 	    LOG_TEXT("dsn", view_from_text(attempt->dsn)), LOG_TEXT("delay", view_from_text(delay)),
@@ -256,7 +260,7 @@ void outcome_tell_held(const struct entry *entry, struct view reason)
 	spool_id_format(entry->message->id, id);
 	LOG(LOG_ERROR, "held", LOG_TEXT("id", view_from_text(id)),
 	    LOG_TEXT("from", entry_reverse_path(entry)), LOG_TEXT("reason", reason));
-	trace_held(entry, reason);
+	trace_event(entry, "held", reason);
 }
 
 void outcome_hold(struct entry *entry, struct view reason)
@@ -342,8 +346,9 @@ static bool end_quietly(struct entry *entry)
 {
 	bool is_there = true;
 
-	trace_no_report(entry, entry->reverse_path_len ? VIEW("the sender does not exist here")
-						       : VIEW("the null sender is never told"));
+	trace_event(entry, "no_bounce",
+		    entry->reverse_path_len ? VIEW("the sender does not exist here")
+					    : VIEW("the null sender is never told"));
 	while (is_there && entry->failures) {
 		is_there = end_some(entry);
 	}

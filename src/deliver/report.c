@@ -162,7 +162,7 @@ static void on_submitted(void *context, enum error error)
 	if (error != OK) {
 		LOG(LOG_ERROR, "bounce_failed",
 		    LOG_TEXT("reason", view_from_text(error_text(error))));
-		trace_event(entry, "report_failed");
+		trace_event(entry, "report_failed", (struct view){ 0 });
 		queue_schedule(entry); // tried again from there
 	} else {
 		deliverer->counters.bounces += !sending->is_warning;
