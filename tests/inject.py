@@ -16,7 +16,7 @@ import struct
 CALLS = {  # of x86-64
 	"accept4": 288, "bind": 49, "bpf": 321, "capset": 126, "chmod": 90, "chroot": 161, "clone": 56, "clone3": 435, "close": 3, "connect": 42,
 	"dup": 32, "execve": 59, "execveat": 322, "fcntl": 72, "fork": 57, "getpid": 39, "io_uring_setup": 425, "ioctl": 16,
-	"keyctl": 250, "kill": 62, "listen": 50, "memfd_create": 319, "mkdir": 83, "mmap": 9, "mount": 165, "mprotect": 10,
+	"keyctl": 250, "kill": 62, "link": 86, "listen": 50, "memfd_create": 319, "mkdir": 83, "mmap": 9, "mount": 165, "mprotect": 10,
 	"openat": 257, "pidfd_open": 434, "pidfd_send_signal": 424, "personality": 135, "prctl": 157, "process_vm_readv": 310,
 	"process_vm_writev": 311, "ptrace": 101, "rename": 82, "rt_sigqueueinfo": 129, "seccomp": 317, "setns": 308,
 	"setrlimit": 160, "setsockopt": 54, "setuid": 105, "shmat": 30, "socket": 41, "socketpair": 53, "stat": 4, "symlink": 88,

@@ -365,7 +365,7 @@ def test_users_while_the_server_is_down(idle):
 def check_users(server):
 	good(server, "user", "add", "zoe@example.org", "--sender", "*@shop.example.org", "--sender=zoe@example.net", input="secret\n")
 	listed = [user for user in server.json_command("user", "list") if user["address"] == "zoe@example.org"]
-	assert listed == [{"address": "zoe@example.org", "disabled": False, "senders": ["*@shop.example.org", "zoe@example.net"]}]
+	assert listed == [{"address": "zoe@example.org", "disabled": False, "damaged": False, "senders": ["*@shop.example.org", "zoe@example.net"]}]
 	assert "*@shop.example.org, zoe@example.net" in good(server, "user", "list").stdout
 	note(("user", "list", "--json"))
 	bad(server, EX_CANTCREAT, "user", "add", "zoe@example.org", input="other\n", says="there is such a user already")

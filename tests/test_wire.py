@@ -508,6 +508,18 @@ def test_a27_no_room_is_told_to_the_client_the_log_and_the_postmaster():
 		assert server.json_command("status")["receive"]["spool"] == "no space left"
 
 
+def test_what_the_machine_refuses_is_logged_and_counted():
+	with Server() as server:
+		with server.smtp() as client:
+			client.ehlo("client.test")
+			assert client.mail("a@far.example", ["SIZE=99999999999"])[0] == 552
+			assert client.docmd("c2VjcmV0")[0] == 500
+		assert server.wait_for_log(event="refused", command="MAIL", code=552, reason="command", text="Message too big")
+		assert server.wait_for_log(event="refused", command="", code=500, reason="command")
+		assert "c2VjcmV0" not in server.log_path.read_text()
+		assert server.json_command("status")["receive"]["commands_5xx"] == 2
+
+
 def test_a54_files_of_somebody_else_are_not_used_and_the_log_says_whose_they_must_be():
 	if os.geteuid() != 0:
 		pytest.skip("needs root to start with separate users")

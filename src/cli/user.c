@@ -214,12 +214,14 @@ static enum error show_users(struct call *call, const json_t *users, struct buff
 	}
 	json_array_foreach(users, i, user)
 	{
-		bool disabled = json_is_true(json_object_get(user, "disabled"));
+		const char *why_not = json_is_true(json_object_get(user, "damaged"))    ? "damaged"
+				      : json_is_true(json_object_get(user, "disabled")) ? "disabled"
+											: NULL;
 
 		sheet_add(&sheet, TONE_PLAIN,
 			  view_from_text(json_string_value(json_object_get(user, "address"))));
-		sheet_printf(&sheet, disabled ? TONE_WARNING : TONE_GOOD, "%s",
-			     disabled ? "disabled" : "yes");
+		sheet_printf(&sheet, why_not ? TONE_WARNING : TONE_GOOD, "%s",
+			     why_not ? why_not : "yes");
 		add_senders(&sheet, json_object_get(user, "senders"));
 	}
 	sheet_add_text(&sheet, screen_has_colour(), out);

@@ -38,13 +38,13 @@ static void says_what_changes_for_whom(void **state)
 		  CONFIG_RECEIVE | CONFIG_DELIVER },
 		{ "listeners: [{ port: 25, role: relay }, { port: 26, role: relay }]\n",
 		  "listeners: [{ port: 27, role: relay }, { port: 25, role: relay }]\n", "26 ",
-		  "27 ", "", CONFIG_RECEIVE },
+		  "27 ", "", CONFIG_RECEIVE | CONFIG_DELIVER },
 		{ "listeners: [{ port: 25, role: relay }]\n",
 		  "listeners: [{ port: 25, role: relay, address: 127.0.0.1 }]\n", "25 ", "25 ", "",
-		  CONFIG_RECEIVE },
+		  CONFIG_RECEIVE | CONFIG_DELIVER },
 		{ "listeners: [{ port: 25, role: relay }]\n",
 		  "listeners: [{ port: 25, role: relay, hostname: b.example }]\n", "", "", "",
-		  CONFIG_RECEIVE },
+		  CONFIG_RECEIVE | CONFIG_DELIVER },
 	};
 
 	(void)state;

@@ -54,7 +54,7 @@ static const struct schema_field listener_fields[] = {
 	{ "hostname", SCHEMA_TEXT, .form = FORM_HOSTNAME, MEMBER(struct config_listener, hostname),
 	  .derived = "hostname",
 	  .help = "The name in the greeting." },
-	{ "certificate", SCHEMA_TEXT, .form = FORM_PATH,
+	{ "certificate", SCHEMA_TEXT, .form = FORM_PATH, .readers = CONFIG_RECEIVE,
 	  MEMBER(struct config_listener, certificate), .derived = "the first of tls.certificates",
 	  .help = "The certificate for clients that name no server: a path out of "
 		  "tls.certificates." },
@@ -435,7 +435,7 @@ static const struct schema_field config_fields[] = {
 	  .readers = CONFIG_ALL, .derived = "data_dir/mail", .example = "/var/mail/packetboat",
 	  .help = "The folder of the mailboxes." },
 	{ "listeners", SCHEMA_OBJECT, SCHEMA_LIST, MEMBER(struct config, listeners),
-	  .readers = CONFIG_RECEIVE, .object = &listener_object, .max = 64,
+	  .readers = CONFIG_RECEIVE | CONFIG_DELIVER, .object = &listener_object, .max = 64,
 	  .derived = "25 as relay; 465, 587 and 2525 as submission",
 	  .example = "[{ port: 25, role: relay }, { port: 465, role: submission, tls: implicit }]",
 	  .help = "The ports, and who they are for." },

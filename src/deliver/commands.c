@@ -30,18 +30,6 @@ static struct listing listing_of(const struct entry *entry)
 
 // ---- changes; false: it is being sent right now and stays as it is
 
-static void withdraw(struct entry *entry)
-{
-	for (uint32_t i = 0; i < entry->message->recipient_count; i++) {
-		struct recipient *recipient = &entry->recipients[i];
-
-		if (recipient->place == RECIPIENT_WAITING ||
-		    recipient->place == RECIPIENT_RESOLVING) {
-			recipient_withdraw(recipient);
-		}
-	}
-}
-
 static bool set_held(struct entry *entry, bool held)
 {
 	struct spool_change change = { .message = entry->message };
@@ -54,9 +42,9 @@ static bool set_held(struct entry *entry, bool held)
 	if (spool_store_note(entry->deliverer->store, &change) != OK) {
 		return false;
 	}
-	trace_event(entry, held ? "held_by_operator" : "released_by_operator");
+	trace_event(entry, held ? "held_by_operator" : "released_by_operator", (struct view){ 0 });
 	if (held) {
-		withdraw(entry);
+		entry_withdraw(entry);
 	}
 	entry->urgent = !held;
 	queue_schedule(entry);
@@ -65,7 +53,7 @@ static bool set_held(struct entry *entry, bool held)
 
 static bool flush(struct entry *entry)
 {
-	trace_event(entry, "flushed_by_operator");
+	trace_event(entry, "flushed_by_operator", (struct view){ 0 });
 	entry->urgent = true;
 	queue_schedule(entry);
 	return true;
@@ -76,7 +64,7 @@ static bool remove_entry(struct entry *entry)
 	if (entry->in_hand || entry->reporting) {
 		return false;
 	}
-	withdraw(entry);
+	entry_withdraw(entry);
 	return outcome_remove(entry);
 }
 
@@ -220,6 +208,7 @@ static void add_status(struct buffer *out, const struct deliverer *deliverer)
 		{ "deadlines", counters.deadlines },
 		{ "reply_limits", counters.reply_limits },
 		{ "ipv6_nameless", counters.ipv6_nameless },
+		{ "damaged", counters.damaged },
 		{ "dns_waits", counters.dns_waits },
 		{ "connection_waits", counters.connection_waits },
 		{ "sites", deliverer->lanes.count },

@@ -368,10 +368,6 @@ static bool give_body(struct connection *connection)
 	struct view chunk;
 
 	if (delivery->state == DELIVERY_BROKEN) {
-		delivery_tell_all(delivery,
-				  &(struct trouble){ .class = RETRY_LOCAL,
-						     .status = "4.3.0",
-						     .reason = VIEW("the spool cannot be read") });
 		smtp_client_lost(&connection->client);
 		return true;
 	}

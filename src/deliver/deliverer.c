@@ -32,13 +32,7 @@ static enum error on_message(void *context, struct spool_message *message,
 	message->user = entry;
 	list_add_last(&deliverer->entries, &entry->link);
 	if (message->flags & SPOOL_HELD && message->crashes >= SPOOL_CRASHES_MAX) {
-		char id[SPOOL_ID_TEXT_LEN + 1];
-
-		spool_id_format(message->id, id);
-		LOG(LOG_ERROR, "held", LOG_TEXT("id", view_from_text(id)),
-		    LOG_TEXT("from", entry_reverse_path(entry)),
-		    LOG_TEXT("reason", VIEW("deliver died twice with it in hand")));
-		trace_held(entry, VIEW("deliver died twice with it in hand"));
+		outcome_tell_held(entry, VIEW("deliver died twice with it in hand"));
 	}
 	if (deliverer->store) { // not one of those that recovery finds
 		trace_queued(entry);

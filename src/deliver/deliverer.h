@@ -51,6 +51,7 @@ struct deliverer_counters {
 	uint64_t deadlines;                   // a session's begin or a transaction took too long
 	uint64_t reply_limits;                // a reply was longer than one may be
 	uint64_t ipv6_nameless;               // connections begun from an address without name
+	uint64_t damaged;                     // bodies that are not what was written: held
 	uint64_t dns_waits, connection_waits; // for a share: of questions, of connections
 };
 struct deliverer_counters deliverer_counters(const struct deliverer *deliverer);

@@ -1,5 +1,6 @@
 // What one slow or hostile site, or one sender of much, can hold: never the others' mail.
 #include <stdio.h>
+#include <sys/resource.h>
 
 #include "deliver/deliverer_private.h"
 #include "deliver/test_fixture.h"
@@ -285,6 +286,30 @@ static void what_is_known_of_a_way_outlives_the_answer_that_named_it(void **stat
 	world_done(&world);
 }
 
+// Ten thousand strangers at our own domain, of whom nobody is told: all end in one turn.
+static void the_end_of_many_recipients_takes_no_more_stack_than_of_one(void **state)
+{
+	struct buffer to = buffer_with_max(1 << 20);
+	struct rlimit whole, little = { .rlim_cur = 192 * 1024 };
+	struct world world;
+
+	(void)state;
+	for (unsigned i = 0; i < SPOOL_RECIPIENTS_MAX; i++) {
+		buffer_printf(&to, "x%u@example.org ", i);
+	}
+	assert_int_equal(getrlimit(RLIMIT_STACK, &whole), 0);
+	little.rlim_max = whole.rlim_max;
+	world_open(&world, NULL);
+	assert_int_equal(setrlimit(RLIMIT_STACK, &little), 0);
+	world_submit(&world, "", buffer_text(&to), MAIL);
+	world_until_empty(&world);
+	assert_int_equal(setrlimit(RLIMIT_STACK, &whole), 0);
+	assert_int_equal(deliverer_counters(world.deliverer).failed, SPOOL_RECIPIENTS_MAX);
+	assert_int_equal(deliverer_counters(world.deliverer).bounces, 0);
+	buffer_done(&to);
+	world_done(&world);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -297,6 +322,7 @@ int main(void)
 		cmocka_unit_test(a11_endless_replies_are_counted),
 		cmocka_unit_test(ipv6_is_used_once_our_address_has_a_name),
 		cmocka_unit_test(ipv6_without_a_name_is_passed_over_unless_there_is_nothing_else),
+		cmocka_unit_test(the_end_of_many_recipients_takes_no_more_stack_than_of_one),
 		cmocka_unit_test(what_is_known_of_a_way_outlives_the_answer_that_named_it),
 	};
 

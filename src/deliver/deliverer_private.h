@@ -85,6 +85,7 @@ void destination_forget_all(struct deliverer *deliverer); // what waits is route
 void local_run(struct lane *lane);
 
 // outcome.c
+const char *outcome_word(enum spool_status status); // "delivered"; still pending: "deferred"
 // A trouble that no attempt was needed for, or that ended one: noted, logged, scheduled.
 void outcome_trouble(struct recipient *recipient, const struct trouble *trouble);
 // The same, and settles: the entry may be gone after that.
@@ -104,6 +105,9 @@ bool report_can_tell(const struct entry *entry); // the sender is somebody who c
 bool report_failures(struct entry *entry);
 bool report_delay(struct entry *entry);
 
+// It waits for the operator from now on, and the log says why.
+void outcome_hold(struct entry *entry, struct view reason);
+void outcome_tell_held(const struct entry *entry, struct view reason);
 // Removed by the operator: it has nothing in hand. False: it could not be noted, and stays.
 bool outcome_remove(struct entry *entry);
 
@@ -114,8 +118,8 @@ void present_add_json(struct buffer *out, const struct entry *entry);
 void trace_flush(struct deliverer *deliverer);     // at the end of each turn
 void trace_configure(struct deliverer *deliverer); // the ring was turned on or off
 void trace_queued(const struct entry *entry);
-void trace_event(const struct entry *entry, const char *event);
-void trace_held(const struct entry *entry, struct view reason);
+// reason: may be empty.
+void trace_event(const struct entry *entry, const char *event, struct view reason);
 void trace_routed(const struct recipient *recipient, const struct route_choice *choice);
 // hosts: as trace_add_hosts; age_ms: of the answer, 0 where it has just come.
 void trace_site(const struct recipient *recipient, const struct destination *destination,
@@ -127,5 +131,4 @@ void trace_attempt(const struct delivery *delivery, struct connection *connectio
 void trace_outcome(const struct entry *entry, const struct attempt *attempt,
 		   const struct trouble *trouble, const struct spool_recipient_state *state);
 void trace_report(const struct entry *entry, uint64_t report_id, bool is_warning);
-void trace_no_report(const struct entry *entry, struct view reason);
 void trace_gone(struct deliverer *deliverer, uint64_t id); // it has left the queue

@@ -214,6 +214,44 @@ static void domains_that_take_no_mail_fail_at_once(void **state)
 	}
 }
 
+// Its MX has a name of its own, and our address.
+static void a28_mail_whose_way_leads_to_our_own_port_goes_back(void **state)
+{
+	static const struct {
+		const char *addresses; // that we listen on
+		unsigned port_more;    // than the peer's
+		bool is_ours;
+	} cases[] = {
+		{ "", 0, true },
+		{ ", address: 127.0.0.1", 0, true },
+		{ ", address: [\"::1\", 0.0.0.0]", 0, true },
+		{ ", address: [\"::\", 127.0.0.2]", 0, false },
+		{ "", 1, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(cases); i++) {
+		struct buffer config = buffer_with_max(512), mail = buffer_with_max(65536);
+		struct world world;
+
+		world_open(&world, "queue: { hold: true }\n");
+		world_submit(&world, "alice@example.org", "b@y.example", MAIL);
+		buffer_printf(&config, "listeners: [{ port: %u, role: relay%s }]\n",
+			      world.peer.address.port + cases[i].port_more, cases[i].addresses);
+		world_configure(&world, buffer_text(&config));
+		world_until_empty(&world);
+		assert_int_equal(world.peer.messages, !cases[i].is_ours);
+		if (cases[i].is_ours) {
+			world_read_mailbox(&world, "example.org", "alice", &mail);
+			assert_true(buffer_has(&mail, "Status: 5.4.6\n"));
+			assert_true(buffer_has(&mail, "mail loops back to myself"));
+		}
+		buffer_done(&config);
+		buffer_done(&mail);
+		world_done(&world);
+	}
+}
+
 static void a28_private_addresses_get_no_mail(void **state)
 {
 	struct buffer mail = buffer_with_max(65536);
@@ -490,6 +528,7 @@ int main(void)
 		cmocka_unit_test(a_bounce_is_never_bounced),
 		cmocka_unit_test(a29_one_report_tells_of_all_that_failed_together),
 		cmocka_unit_test(domains_that_take_no_mail_fail_at_once),
+		cmocka_unit_test(a28_mail_whose_way_leads_to_our_own_port_goes_back),
 		cmocka_unit_test(a28_private_addresses_get_no_mail),
 		cmocka_unit_test(a_temporary_dns_failure_defers),
 		cmocka_unit_test(the_ports_of_a_smarthost_are_tried_in_order),

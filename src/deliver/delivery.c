@@ -259,6 +259,7 @@ static void read_ahead(struct delivery *delivery)
 	if (os_pool_submit(delivery->deliverer->pool, &delivery->job) == OK) {
 		delivery->reading = true;
 	} else {
+		delivery->error = ERROR_BUSY;
 		delivery->state = DELIVERY_BROKEN;
 	}
 }
@@ -312,6 +313,25 @@ void delivery_tell_all(struct delivery *delivery, const struct trouble *trouble)
 		delivery_tell(delivery, i, trouble->permanent ? SPOOL_FAILED : SPOOL_PENDING,
 			      trouble->class, trouble->status, trouble->reason);
 	}
+}
+
+// What could not be read is tried again; what is not what was written never is, but by hand.
+static void tell_broken(struct delivery *delivery)
+{
+	struct buffer reason = buffer_with_max(256);
+
+	if (delivery->error == ERROR_CORRUPT) {
+		delivery->deliverer->counters.damaged++;
+		outcome_hold(delivery->entry,
+			     VIEW("its copy in the spool is damaged (checksum or size); it is not "
+				  "sent like this"));
+	} else {
+		buffer_printf(&reason, "the spool cannot be read: %s", error_text(delivery->error));
+		delivery_tell_all(delivery, &(struct trouble){ .class = RETRY_LOCAL,
+							       .status = "4.3.0",
+							       .reason = buffer_view(&reason) });
+	}
+	buffer_done(&reason);
 }
 
 // They are not in hand while they wait again: a crash then says nothing against their message.
@@ -373,6 +393,9 @@ void delivery_done(struct delivery *delivery, struct view relay)
 		list_remove(&delivery->link);
 		list_add_last(&deliverer->locals, &delivery->link); // no connection has it now
 		return;
+	}
+	if (delivery->state == DELIVERY_BROKEN) {
+		tell_broken(delivery);
 	}
 	note_waiting(delivery);
 	told = part_told(delivery);

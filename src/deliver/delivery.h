@@ -65,5 +65,5 @@ void delivery_tell(struct delivery *delivery, uint32_t index, enum spool_status 
 		   enum retry_class class, const char *dsn, struct view reason);
 void delivery_tell_all(struct delivery *delivery, const struct trouble *trouble);
 // Notes the outcomes, logs them, and frees it. Recipients that were told nothing go back into the
-// lane.
+// lane. Of a BROKEN one they are tried later, or the message is held where it is damaged.
 void delivery_done(struct delivery *delivery, struct view relay);

@@ -238,20 +238,28 @@ static void add_lane_key(struct buffer *key, const struct destination *destinati
 static struct mx_hosts decide_hosts(const struct destination *destination,
 				    const struct facts_answer *answer)
 {
+	const struct config *config = destination->generation->config;
 	struct mx_record records[FACTS_HOSTS_MAX];
 	struct mx_facts facts = {
 		.domain = destination->domain,
 		.records = records,
-		.own_names = &destination->generation->config->hostname,
+		.own_names = &config->hostname,
 		.own_name_count = 1,
 		.seed = os_random_u64(),
 	};
+	struct mx_hosts hosts;
 
 	for (unsigned i = 0; !answer->implicit && i < answer->host_count; i++) {
 		records[facts.record_count++] =
 			(struct mx_record){ answer->hosts[i].preference, answer->hosts[i].name };
 	}
-	return mx_decide(&facts);
+	hosts = mx_decide(&facts);
+	for (size_t i = 0; i < hosts.count; i++) {
+		if (way_leads_to_us(config, answer, hosts.hosts[i])) {
+			mx_hosts_drop_ours(&hosts, i);
+		}
+	}
+	return hosts;
 }
 
 // The ways of a lane are those of the latest answer.
@@ -308,9 +316,6 @@ static struct trouble trouble_without_ways(const struct way_tally *tally)
 					    .reason = tally->bogus
 							      ? VIEW(FORGED)
 							      : VIEW("no addresses from the DNS") };
-	} else if (tally->ours) {
-		memcpy(trouble.status, "5.4.6", 6);
-		trouble.reason = VIEW("the mail server is this one: a loop");
 	} else if (tally->refused) {
 		trouble.reason = VIEW("the mail servers have private addresses only");
 	}
@@ -331,10 +336,12 @@ static bool find_lane(struct destination *destination, const struct facts_answer
 		hosts = decide_hosts(destination, answer);
 	}
 	if (hosts.outcome == MX_LOOP) {
-		*trouble = (struct trouble){ .permanent = true,
-					     .status = "5.4.6",
-					     .reason = VIEW("we are the mail server of a domain "
-							    "that is not ours: a loop") };
+		*trouble =
+			(struct trouble){ .permanent = true,
+					  .status = "5.4.6",
+					  .reason = VIEW("mail loops back to myself: this is the "
+							 "mail server of the domain, which is "
+							 "not one of ours") };
 		return false;
 	}
 	add_lane_key(&key, destination, &hosts);

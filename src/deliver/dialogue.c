@@ -40,11 +40,6 @@ static void hand_over(struct connection *connection)
 
 	connection->opening = NULL;
 	if (delivery->state == DELIVERY_BROKEN) {
-		delivery_tell_all(
-			delivery,
-			&(struct trouble){ .class = RETRY_LOCAL,
-					   .status = "4.3.0",
-					   .reason = view_from_text(error_text(delivery->error)) });
 		delivery_done(delivery, (struct view){ 0 });
 		return;
 	}
@@ -160,7 +155,8 @@ static void take_outcome(struct connection *connection, const struct smtp_client
 									     : SPOOL_PENDING;
 	char dsn[16];
 
-	if (is_worth_again(connection, outcome) || is_one_too_many(event)) {
+	if (delivery->state == DELIVERY_BROKEN || is_worth_again(connection, outcome) ||
+	    is_one_too_many(event)) {
 		buffer_done(&reason);
 		return; // untold
 	}

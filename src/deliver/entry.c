@@ -98,3 +98,15 @@ void recipient_withdraw(struct recipient *recipient)
 	}
 	recipient->place = RECIPIENT_IDLE;
 }
+
+void entry_withdraw(struct entry *entry)
+{
+	for (uint32_t i = 0; i < entry->message->recipient_count; i++) {
+		struct recipient *recipient = &entry->recipients[i];
+
+		if (recipient->place == RECIPIENT_WAITING ||
+		    recipient->place == RECIPIENT_RESOLVING) {
+			recipient_withdraw(recipient);
+		}
+	}
+}

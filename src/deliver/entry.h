@@ -72,5 +72,6 @@ static inline struct spool_recipient_state *recipient_state(const struct recipie
 {
 	return &recipient->entry->message->recipients[recipient_index(recipient)];
 }
-// Takes a recipient that waits somewhere out of there: it is idle then.
+// Takes a recipient that waits somewhere out of there: it is idle then. All of them.
 void recipient_withdraw(struct recipient *recipient);
+void entry_withdraw(struct entry *entry);

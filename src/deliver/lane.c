@@ -30,7 +30,7 @@ static enum error lane_new(struct deliverer *deliverer, enum lane_kind kind, str
 	lane->smarthost = smarthost;
 	lane->key = view_of(texts, key.len);
 	lane->name = view_of(texts + key.len, name.len);
-	lane->tried = buffer_with_max(LANE_TRIED_MAX);
+	lane->trouble_texts = buffer_with_max(2 * LANE_REASON_MAX + LANE_TRIED_MAX);
 	lane->sender_table = table_with_max(os_random_hash_key(), LANE_SENDERS_MAX);
 	error = table_add(&deliverer->lanes, lane->key, lane);
 	if (error != OK) {
@@ -91,7 +91,7 @@ void lane_free(struct lane *lane)
 	}
 	table_done(&lane->sender_table);
 	arena_done(&lane->ways.arena);
-	buffer_done(&lane->tried);
+	buffer_done(&lane->trouble_texts);
 	deliver_generation_unref(lane->generation);
 	free(lane);
 }
@@ -104,22 +104,28 @@ void lane_free_if_unused(struct lane *lane)
 	}
 }
 
-void lane_retire(struct lane *lane)
+// Those that are idle leave now, the others when they are.
+static void quit_all(struct lane *lane)
 {
 	struct list *link, *next;
 
-	if (lane->retired) {
-		return;
-	}
-	lane->retired = true;
-	(void)table_remove(&lane->deliverer->lanes, lane->key);
-	empty(lane);
 	lane->users++; // until all is told
 	for (link = lane->connections.next; link != &lane->connections; link = next) {
 		next = link->next;
 		connection_quit(CONTAINER_OF(link, struct connection, link));
 	}
 	lane->users--;
+}
+
+void lane_retire(struct lane *lane)
+{
+	if (lane->retired) {
+		return;
+	}
+	lane->retired = true;
+	(void)table_remove(&lane->deliverer->lanes, lane->key);
+	empty(lane);
+	quit_all(lane);
 	lane_free_if_unused(lane);
 }
 
@@ -297,28 +303,32 @@ static void drain(struct lane *lane)
 	}
 }
 
+// Its texts are the lane's own from now on.
+static void keep_trouble(struct lane *lane, const struct trouble *trouble)
+{
+	struct view reason = view_first(trouble->reason, LANE_REASON_MAX);
+	struct view relay = view_first(trouble->relay, LANE_REASON_MAX);
+	struct buffer *texts = &lane->trouble_texts;
+	struct view rest;
+
+	buffer_clear(texts);
+	buffer_add(texts, reason);
+	buffer_add(texts, relay);
+	buffer_add(texts, view_first(trouble->tried, LANE_TRIED_MAX));
+	rest = buffer_view(texts);
+	lane->trouble = *trouble;
+	lane->trouble.reason = view_first(rest, reason.len);
+	rest = view_from(rest, reason.len);
+	lane->trouble.relay = view_first(rest, relay.len);
+	lane->trouble.tried = view_from(rest, relay.len);
+}
+
 void lane_failed(struct lane *lane, const struct trouble *trouble, enum site_event event)
 {
-	struct buffer text = buffer_with_max(sizeof lane->trouble_text);
 	struct recipient *recipient;
 
 	lane_learn(lane, event);
-	buffer_add(&text, view_first(trouble->reason, sizeof lane->trouble_text / 2));
-	buffer_add(&text, view_first(trouble->relay, sizeof lane->trouble_text - text.len));
-	if (text.len) {
-		memcpy(lane->trouble_text, text.data, text.len);
-	}
-	lane->trouble = *trouble;
-	lane->trouble.reason =
-		view_of(lane->trouble_text,
-			trouble->reason.len < text.len ? trouble->reason.len : text.len);
-	lane->trouble.reason = view_first(lane->trouble.reason, sizeof lane->trouble_text / 2);
-	lane->trouble.relay =
-		view_from(view_of(lane->trouble_text, text.len), lane->trouble.reason.len);
-	buffer_done(&text);
-	buffer_clear(&lane->tried);
-	buffer_add(&lane->tried, trouble->tried);
-	lane->trouble.tried = buffer_view(&lane->tried);
+	keep_trouble(lane, trouble);
 	if (site_next_ms(&lane->site, deliverer_now_ms(lane->deliverer)) ||
 	    trouble->class == RETRY_LOGIN || trouble->class == RETRY_TLS) {
 		lane->draining = true;
@@ -429,14 +439,7 @@ static void open_more(struct lane *lane)
 void lane_run(struct lane *lane)
 {
 	if (lane->deliverer->stopping || lane->retired) {
-		struct list *link, *next;
-
-		lane->users++;
-		for (link = lane->connections.next; link != &lane->connections; link = next) {
-			next = link->next;
-			connection_quit(CONTAINER_OF(link, struct connection, link));
-		}
-		lane->users--;
+		quit_all(lane);
 	} else if (lane->waiting && !deliverer_may_begin(lane->deliverer)) {
 		os_timer_set(&lane->timer, LANE_LOOK_AGAIN_MS);
 	} else if (lane->kind == LANE_LOCAL) {

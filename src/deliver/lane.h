@@ -16,6 +16,7 @@ enum {
 	LANE_SENDERS_MAX = 10 * 1000 * 1000,
 	LANE_LOCAL_JOBS_MAX = 16,
 	LANE_DRAIN_TURN = 1000, // recipients deferred in one turn
+	LANE_REASON_MAX = 512,  // bytes of a reason, and of the name of a relay
 	LANE_TRIED_MAX = 1000,  // bytes that tell of the ways that failed
 };
 
@@ -32,7 +33,7 @@ struct sender_queue {
 // Why a lane or a recipient could not go on.
 struct trouble {
 	enum retry_class class;
-	bool permanent, expired;
+	bool permanent;
 	char status[16];   // "4.4.1"
 	struct view relay; // name of the host, may be empty
 	struct view reason;
@@ -62,8 +63,7 @@ struct lane {
 	bool retired;          // of an earlier configuration
 	bool draining;         // all that waits is deferred, for this:
 	struct trouble trouble;
-	char trouble_text[256];
-	struct buffer tried;
+	struct buffer trouble_texts;
 };
 
 // The lane of this key, made where absent. ERROR_LIMIT, ERROR_NO_MEMORY.

@@ -102,6 +102,8 @@ static void file_for(struct delivery *delivery, uint32_t index)
 		if (error == OK) {
 			delivery_tell(delivery, index, SPOOL_DELIVERED, RETRY_LOCAL, "2.0.0",
 				      VIEW("filed"));
+		} else if (error == ERROR_CORRUPT) {
+			delivery->error = error;
 		} else {
 			delivery_tell(delivery, index, SPOOL_PENDING, RETRY_LOCAL,
 				      error == ERROR_NO_SPACE ? "4.2.2" : "4.3.0",
@@ -135,26 +137,25 @@ static void file_done(struct os_job *job)
 	struct delivery *delivery = CONTAINER_OF(job, struct delivery, job);
 
 	delivery->reading = false;
+	if (delivery->error != OK) {
+		delivery->state = DELIVERY_BROKEN;
+	}
 	finish(delivery);
 }
 
 static void on_opened(void *context)
 {
 	struct delivery *delivery = context;
-	enum error error = delivery->error;
 
 	if (delivery->state == DELIVERY_READY) {
 		delivery->job = (struct os_job){ .work = file_work, .done = file_done };
-		error = os_pool_submit(delivery->deliverer->pool, &delivery->job);
-		if (error == OK) {
+		delivery->error = os_pool_submit(delivery->deliverer->pool, &delivery->job);
+		if (delivery->error == OK) {
 			delivery->reading = true;
 			return;
 		}
+		delivery->state = DELIVERY_BROKEN;
 	}
-	delivery_tell_all(delivery,
-			  &(struct trouble){ .class = RETRY_LOCAL,
-					     .status = "4.3.0",
-					     .reason = view_from_text(error_text(error)) });
 	finish(delivery);
 }
 

@@ -12,19 +12,23 @@ enum { FAILURE_TEXT_MAX = 600 };
 
 // ---- the log
 
+static const struct {
+	const char *word;
+	enum log_level level;
+} outcome_kinds[SPOOL_STATUS_COUNT] = {
+	[SPOOL_PENDING] = { "deferred", LOG_NOTICE }, [SPOOL_DELIVERED] = { "delivered", LOG_INFO },
+	[SPOOL_FAILED] = { "failed", LOG_WARNING },   [SPOOL_EXPIRED] = { "expired", LOG_WARNING },
+	[SPOOL_REMOVED] = { "removed", LOG_NOTICE },
+};
+
+const char *outcome_word(enum spool_status status)
+{
+	return outcome_kinds[status].word;
+}
+
 static void log_attempt(const struct entry *entry, const struct attempt *attempt, struct view relay)
 {
-	static const struct {
-		const char *event;
-		enum log_level level;
-	} kinds[SPOOL_STATUS_COUNT] = {
-		[SPOOL_PENDING] = { "deferred", LOG_NOTICE },
-		[SPOOL_DELIVERED] = { "delivered", LOG_INFO },
-		[SPOOL_FAILED] = { "failed", LOG_WARNING },
-		[SPOOL_EXPIRED] = { "expired", LOG_WARNING },
-		[SPOOL_REMOVED] = { "removed", LOG_NOTICE },
-	};
-	const char *event = kinds[attempt->status].event;
+	const char *event = outcome_word(attempt->status);
 	uint64_t now_ms = os_clock_wall_ms();
 	uint64_t delay_ms = now_ms > entry->arrival_ms ? now_ms - entry->arrival_ms : 0;
 	char id[SPOOL_ID_TEXT_LEN + 1], delay[32];
@@ -32,7 +36,7 @@ static void log_attempt(const struct entry *entry, const struct attempt *attempt
 	spool_id_format(entry->message->id, id);
 	(void)snprintf(delay, sizeof delay, "%llu.%03u", (unsigned long long)(delay_ms / 1000),
 		       (unsigned)(delay_ms % 1000));
-	LOG(kinds[attempt->status].level, event, LOG_TEXT("id", view_from_text(id)),
+	LOG(outcome_kinds[attempt->status].level, event, LOG_TEXT("id", view_from_text(id)),
 	    LOG_TEXT("from", entry_reverse_path(entry)),
 	    LOG_TEXT("to", recipient_address(attempt->recipient)), LOG_TEXT("relay", relay),
 	    LOG_TEXT("dsn", view_from_text(attempt->dsn)), LOG_TEXT("delay", view_from_text(delay)),
@@ -129,7 +133,8 @@ static struct spool_recipient_state state_of(struct entry *entry, struct attempt
 	return state;
 }
 
-static void note(struct entry *entry, const struct spool_outcome *outcomes, uint32_t count,
+// False: its last recipients have ended, and the entry is gone.
+static bool note(struct entry *entry, const struct spool_outcome *outcomes, uint32_t count,
 		 struct view reason)
 {
 	struct deliverer *deliverer = entry->deliverer;
@@ -153,7 +158,7 @@ static void note(struct entry *entry, const struct spool_outcome *outcomes, uint
 	if (error == OK && final) {
 		entry_free(entry);
 		trace_gone(deliverer, id);
-		return;
+		return false;
 	}
 	if (error != OK) {
 		LOG(LOG_ERROR, "journal_failed",
@@ -164,7 +169,7 @@ static void note(struct entry *entry, const struct spool_outcome *outcomes, uint
 			}
 		}
 	}
-	outcome_settle(entry);
+	return true;
 }
 
 void outcome_note(struct entry *entry, const struct attempt *attempts, uint32_t count,
@@ -185,7 +190,9 @@ void outcome_note(struct entry *entry, const struct attempt *attempts, uint32_t 
 		trace_outcome(entry, &attempt, &(struct trouble){ .relay = relay },
 			      &outcomes[i].state);
 	}
-	note(entry, outcomes, count, reason);
+	if (note(entry, outcomes, count, reason)) {
+		outcome_settle(entry);
+	}
 }
 
 void outcome_trouble(struct recipient *recipient, const struct trouble *trouble)
@@ -246,6 +253,33 @@ void outcome_defer_all(struct list *recipients, const struct trouble *trouble)
 	}
 }
 
+void outcome_tell_held(const struct entry *entry, struct view reason)
+{
+	char id[SPOOL_ID_TEXT_LEN + 1];
+
+	spool_id_format(entry->message->id, id);
+	LOG(LOG_ERROR, "held", LOG_TEXT("id", view_from_text(id)),
+	    LOG_TEXT("from", entry_reverse_path(entry)), LOG_TEXT("reason", reason));
+	trace_event(entry, "held", reason);
+}
+
+void outcome_hold(struct entry *entry, struct view reason)
+{
+	struct spool_change change = { .message = entry->message,
+				       .flags_set = SPOOL_HELD,
+				       .reason = reason };
+
+	if (entry->message->flags & SPOOL_HELD) {
+		return;
+	}
+	if (spool_store_note(entry->deliverer->store, &change) != OK) {
+		LOG(LOG_ERROR, "journal_failed", LOG_TEXT("reason", VIEW("out of memory")));
+		return; // it is tried again, and held then
+	}
+	entry_withdraw(entry);
+	outcome_tell_held(entry, reason);
+}
+
 bool outcome_remove(struct entry *entry)
 {
 	uint32_t recipient_count = entry->message->recipient_count, count = 0;
@@ -288,8 +322,7 @@ bool outcome_remove(struct entry *entry)
 
 // ---- what is left to do
 
-// Failures of the null sender's mail end in silence: it has nobody to tell.
-static void end_quietly(struct entry *entry)
+static bool end_some(struct entry *entry)
 {
 	struct spool_outcome outcomes[DELIVERY_RECIPIENTS_MAX];
 	uint32_t count = 0;
@@ -305,7 +338,21 @@ static void end_quietly(struct entry *entry)
 		free(failure);
 		count++;
 	}
-	note(entry, outcomes, count, (struct view){ 0 });
+	return note(entry, outcomes, count, (struct view){ 0 });
+}
+
+// Failures of which nobody is to be told. False: the entry is gone.
+static bool end_quietly(struct entry *entry)
+{
+	bool is_there = true;
+
+	trace_event(entry, "no_bounce",
+		    entry->reverse_path_len ? VIEW("the sender does not exist here")
+					    : VIEW("the null sender is never told"));
+	while (is_there && entry->failures) {
+		is_there = end_some(entry);
+	}
+	return is_there;
 }
 
 void outcome_settle(struct entry *entry)
@@ -317,14 +364,10 @@ void outcome_settle(struct entry *entry)
 		queue_schedule(entry);
 		return;
 	}
+	if (entry->failures && !report_can_tell(entry) && !end_quietly(entry)) {
+		return;
+	}
 	if (entry->failures) {
-		if (!report_can_tell(entry)) {
-			trace_no_report(entry, entry->reverse_path_len
-						       ? VIEW("the sender does not exist here")
-						       : VIEW("the null sender is never told"));
-			end_quietly(entry);
-			return;
-		}
 		if (report_failures(entry)) {
 			return;
 		}

@@ -45,16 +45,10 @@ static void add_arrival(struct buffer *out, const struct entry *entry)
 
 static const char *event_of(const struct recipient *recipient)
 {
-	static const char *const finals[SPOOL_STATUS_COUNT] = {
-		[SPOOL_DELIVERED] = "delivered",
-		[SPOOL_FAILED] = "failed",
-		[SPOOL_EXPIRED] = "expired",
-		[SPOOL_REMOVED] = "removed",
-	};
 	const struct spool_recipient_state *state = recipient_state(recipient);
 
 	if (state->status != SPOOL_PENDING) {
-		return finals[state->status];
+		return outcome_word(state->status);
 	}
 	switch ((enum recipient_place)recipient->place) {
 	case RECIPIENT_RESOLVING: return "asking_dns";
@@ -79,7 +73,7 @@ static void add_recipient(struct buffer *out, const struct recipient *recipient)
 	if (state->status == SPOOL_PENDING && state->next_attempt_s) {
 		buffer_printf(out, ",\"next_attempt_s\":%u", state->next_attempt_s);
 	}
-	if (state->attempts) {
+	if (state->attempts || recipient->entry->message->flags & SPOOL_HELD) {
 		add_text(out, "reason", view_from_text(recipient->entry->message->reason));
 	}
 	buffer_add_byte(out, '}');

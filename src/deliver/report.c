@@ -162,7 +162,7 @@ static void on_submitted(void *context, enum error error)
 	if (error != OK) {
 		LOG(LOG_ERROR, "bounce_failed",
 		    LOG_TEXT("reason", view_from_text(error_text(error))));
-		trace_event(entry, "report_failed");
+		trace_event(entry, "report_failed", (struct view){ 0 });
 		queue_schedule(entry); // tried again from there
 	} else {
 		deliverer->counters.bounces += !sending->is_warning;
@@ -251,20 +251,6 @@ static enum error submit(struct sending *sending, const struct spool_change *cha
 				  &envelope, &sending->part, 1, on_submitted, sending);
 }
 
-// Nothing else may end a recipient while the report is on its way.
-static void withdraw_all(struct entry *entry)
-{
-	for (uint32_t i = 0; i < entry->message->recipient_count; i++) {
-		struct recipient *recipient = &entry->recipients[i];
-
-		if (recipient->place == RECIPIENT_WAITING ||
-		    recipient->place == RECIPIENT_RESOLVING) {
-			recipient_withdraw(recipient);
-		}
-	}
-	queue_remove(entry);
-}
-
 static bool send_report(struct sending *sending, uint8_t flags_set)
 {
 	struct entry *entry = sending->entry;
@@ -291,7 +277,8 @@ static bool send_report(struct sending *sending, uint8_t flags_set)
 	}
 	log_report(sending, id_text);
 	trace_report(entry, id, sending->is_warning);
-	withdraw_all(entry);
+	entry_withdraw(entry); // nothing else may end a recipient meanwhile
+	queue_remove(entry);
 	entry->reporting = true;
 	entry->in_hand++;
 	deliverer->counters.in_hand++;

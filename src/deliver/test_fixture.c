@@ -1,5 +1,6 @@
 #include "deliver/test_fixture.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "config/test_material.h"
@@ -371,17 +372,20 @@ static uint64_t append(struct world *world, struct spool_envelope *envelope, str
 uint64_t world_submit(struct world *world, const char *sender, const char *recipients,
 		      const char *body)
 {
-	struct spool_recipient list[16] = { 0 };
+	struct view rest = view_from_text(recipients), word;
+	struct spool_recipient *list = calloc(rest.len / 2 + 1, sizeof *list);
 	struct spool_envelope envelope = { .reverse_path = view_from_text(sender),
 					   .recipients = list,
 					   .body_bytes = view_from_text(body).len };
-	struct view rest = view_from_text(recipients), word;
+	uint64_t id;
 
+	assert_non_null(list);
 	while (view_next_word(&rest, &word)) {
-		assert_true(envelope.recipient_count < COUNT_OF(list));
 		list[envelope.recipient_count++].address = word;
 	}
-	return append(world, &envelope, view_from_text(body), NULL);
+	id = append(world, &envelope, view_from_text(body), NULL);
+	free(list);
+	return id;
 }
 
 static void on_body(void *context, enum error error)
@@ -404,9 +408,7 @@ uint64_t world_submit_large(struct world *world, const char *recipient, size_t l
 	struct spool_recipient to = { .address = view_from_text(recipient) };
 	struct spool_envelope envelope = { .reverse_path = VIEW("s@example.org"),
 					   .recipients = &to,
-					   .recipient_count = 1,
-					   .flags = SPOOL_BODY_FILE,
-					   .body_bytes = lines * (sizeof line - 1) };
+					   .recipient_count = 1 };
 	struct spool_body_calls calls = { on_body_ready, on_body, world };
 	struct spool_body *body;
 
@@ -421,6 +423,7 @@ uint64_t world_submit_large(struct world *world, const char *recipient, size_t l
 	world->waiting++;
 	spool_body_finish(body);
 	world_until(world, nothing_waits, world);
+	spool_body_describe(body, &envelope);
 	return append(world, &envelope, (struct view){ 0 }, body);
 }
 

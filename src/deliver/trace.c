@@ -72,18 +72,9 @@ void trace_queued(const struct entry *entry)
 	}
 }
 
-void trace_event(const struct entry *entry, const char *event)
+void trace_event(const struct entry *entry, const char *event, struct view reason)
 {
 	struct trace_steps *steps = begin_of(entry, event);
-
-	if (steps) {
-		trace_steps_end(steps);
-	}
-}
-
-void trace_held(const struct entry *entry, struct view reason)
-{
-	struct trace_steps *steps = begin_of(entry, "held");
 
 	if (steps) {
 		trace_steps_text(steps, "reason", reason);
@@ -225,17 +216,6 @@ void trace_attempt(const struct delivery *delivery, struct connection *connectio
 	trace_steps_end(steps);
 }
 
-static const char *event_of(enum spool_status status)
-{
-	switch (status) {
-	case SPOOL_DELIVERED: return "delivered";
-	case SPOOL_FAILED: return "failed";
-	case SPOOL_EXPIRED: return "expired";
-	case SPOOL_REMOVED: return "removed";
-	default: return "deferred";
-	}
-}
-
 static const char *trouble_of(enum retry_class class)
 {
 	static const char *const words[RETRY_CLASS_COUNT] = {
@@ -251,7 +231,7 @@ static const char *trouble_of(enum retry_class class)
 void trace_outcome(const struct entry *entry, const struct attempt *attempt,
 		   const struct trouble *trouble, const struct spool_recipient_state *state)
 {
-	struct trace_steps *steps = begin_of(entry, event_of(attempt->status));
+	struct trace_steps *steps = begin_of(entry, outcome_word(attempt->status));
 
 	if (!steps) {
 		return;
@@ -285,14 +265,4 @@ void trace_report(const struct entry *entry, uint64_t report_id, bool is_warning
 	steps = begin(entry->deliverer, report_id, is_warning ? "delay_warning_of" : "bounce_of");
 	add_id(steps, "original", entry->message->id);
 	trace_steps_end(steps);
-}
-
-void trace_no_report(const struct entry *entry, struct view reason)
-{
-	struct trace_steps *steps = begin_of(entry, "no_bounce");
-
-	if (steps) {
-		trace_steps_text(steps, "reason", reason);
-		trace_steps_end(steps);
-	}
 }

@@ -55,6 +55,47 @@ static const struct facts_host *host_named(const struct facts_answer *answer, st
 	return NULL;
 }
 
+static bool listens_at(const struct config_listener *listener, const struct ip_address *ip,
+		       const struct os_address *peer)
+{
+	bool everywhere = listener->addresses.count == 0;
+
+	if (listener->port != peer->port) {
+		return false;
+	}
+	for (size_t i = 0; i < listener->addresses.count; i++) {
+		const struct ip_address *own = &listener->addresses.items[i];
+
+		if (ip_address_equal(own, ip)) {
+			return true;
+		}
+		everywhere |= ip_address_equal(own, &(struct ip_address){ .family = ip->family });
+	}
+	return everywhere && os_socket_address_is_local(peer);
+}
+
+bool way_leads_to_us(const struct config *config, const struct facts_answer *answer,
+		     struct view host)
+{
+	const struct facts_host *found = host_named(answer, host);
+
+	for (unsigned i = 0; found && i < found->address_count; i++) {
+		const struct facts_address *address = &found->addresses[i];
+		struct ip_address ip = ip_address_of(address->family, address->bytes);
+		struct os_address peer =
+			facts_address_with_port(address, (uint16_t)config->outbound.port);
+
+		for (size_t k = 0; k < config->listeners.count; k++) {
+			if (mx_address_decide(&ip, config->outbound.allow_private_addresses) ==
+				    MX_ADDRESS_USABLE &&
+			    listens_at(&config->listeners.items[k], &ip, &peer)) {
+				return true;
+			}
+		}
+	}
+	return false;
+}
+
 static void add_usable(struct way_list *list, struct deliverer *deliverer,
 		       const struct config_outbound *outbound, const struct facts_address *address,
 		       struct view host)
@@ -87,11 +128,10 @@ static void add_host(struct way_list *list, struct deliverer *deliverer,
 			if (address->family != family) {
 				continue;
 			}
-			switch (mx_address_decide(&ip, NULL, 0, allow)) {
+			switch (mx_address_decide(&ip, allow)) {
 			case MX_ADDRESS_USABLE:
 				add_usable(list, deliverer, outbound, address, name);
 				break;
-			case MX_ADDRESS_OURS: tally->ours++; break;
 			case MX_ADDRESS_PRIVATE:
 			case MX_ADDRESS_NONSENSE: tally->refused++; break;
 			}

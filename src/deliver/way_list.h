@@ -27,9 +27,13 @@ struct way_list {
 
 // What else was found.
 struct way_tally {
-	unsigned refused, ours;    // addresses
+	unsigned refused;          // addresses
 	unsigned temporary, bogus; // hosts
 };
+
+// We listen there: a connection to this host would be one to ourselves (RFC 5321 section 5.1).
+bool way_leads_to_us(const struct config *config, const struct facts_answer *answer,
+		     struct view host);
 
 // An empty list with room for so many ways, at most WAY_LIST_MAX. All three fill the list whatever
 // they return; its arena is the caller's to end.

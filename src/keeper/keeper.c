@@ -7,21 +7,36 @@
 #include "os/random.h"
 #include "os/socket.h"
 
-enum { ACCOUNTS_MEMORY_MAX = 512 * 1024 * 1024 };
+enum {
+	ACCOUNTS_MEMORY_MAX = 512 * 1024 * 1024,
+	DAMAGED_LOGGED_MAX = 10, // each time; the rest is counted
+};
 
 // ---- the directory
 
 struct account_list {
 	struct arena arena;
 	struct view *addresses;
-	size_t count, capacity;
+	size_t count, capacity, damaged;
 	enum error error;
 };
+
+// Nobody logs in with it, but its mail is still taken where its address can be read.
+static bool note_damaged(struct account_list *list, const struct account *account)
+{
+	if (list->damaged++ < DAMAGED_LOGGED_MAX) {
+		LOG(LOG_WARNING, "account_damaged", LOG_TEXT("address", account->address));
+	}
+	return account->address.len > 0;
+}
 
 static bool gather(void *context, const struct account *account)
 {
 	struct account_list *list = context;
 
+	if (account->damaged && !note_damaged(list, account)) {
+		return true;
+	}
 	if (list->count == list->capacity) {
 		size_t capacity = list->capacity ? list->capacity * 2 : 64;
 		struct view *larger =
@@ -58,9 +73,10 @@ static enum error build_directory(struct keeper *keeper, struct buffer *block)
 					       os_random_hash_key(), block, &counts);
 	}
 	if (error == OK) {
+		keeper->counters.accounts_damaged = list.damaged;
 		LOG(LOG_INFO, "directory", LOG_NUMBER("accounts", counts.accounts),
 		    LOG_NUMBER("skipped", counts.accounts_skipped),
-		    LOG_NUMBER("bytes", block->len));
+		    LOG_NUMBER("damaged", list.damaged), LOG_NUMBER("bytes", block->len));
 	}
 	free(list.addresses);
 	arena_done(&list.arena);

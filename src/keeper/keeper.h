@@ -56,6 +56,7 @@ void keeper_control_result(struct keeper *keeper, uint32_t id, struct view part)
 
 struct keeper_counters {
 	uint64_t logins, logins_failed, logins_limited, logins_refused_busy;
-	uint64_t hashes; // computed to judge a login
+	uint64_t hashes;           // computed to judge a login
+	uint64_t accounts_damaged; // found when the directory was last made
 };
 struct keeper_counters keeper_counters(const struct keeper *keeper);

@@ -1,5 +1,6 @@
 #include "keeper/keeper.h"
 
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -339,6 +340,28 @@ static void the_directory_holds_the_accounts_and_no_secrets(void **state)
 	assert_int_equal(view_find_text(f->directory, VIEW("$y$")), f->directory.len);
 }
 
+// Someone who cannot log in still gets mail, and the others notice nothing.
+static void a_damaged_account_is_counted_and_keeps_its_mail(void **state)
+{
+	struct fixture *f = *state;
+	char path[200];
+	sqlite3 *handle;
+
+	snprintf(path, sizeof path, "%s/users.db", f->folder);
+	assert_int_equal(sqlite3_open_v2(path, &handle, SQLITE_OPEN_READWRITE, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(handle,
+				      "UPDATE account SET password_hash = ''"
+				      " WHERE address LIKE 'gone%'",
+				      NULL, NULL, NULL),
+			 SQLITE_OK);
+	sqlite3_close(handle);
+	assert_int_equal(keeper_configure(f->keeper, &f->config), OK);
+	assert_int_equal(keeper_counters(f->keeper).accounts_damaged, 1);
+	assert_true(directory_knows(f, "gone@example.org"));
+	assert_int_equal(log_in(f, "gone@example.org", "secret"), KEEPER_TEMPORARY);
+	assert_int_equal(log_in(f, "alice@example.org", "secret"), KEEPER_GOOD);
+}
+
 static void a_reload_publishes_anew(void **state)
 {
 	struct config_domain domains[] = { { .name = VIEW("example.net") } };
@@ -485,6 +508,7 @@ int main(void)
 		TEST(keeper_can_end_with_logins_in_hand),
 		TEST(an_asker_that_talks_nonsense_is_dropped_alone),
 		TEST(the_directory_holds_the_accounts_and_no_secrets),
+		TEST(a_damaged_account_is_counted_and_keeps_its_mail),
 		TEST(a_reload_publishes_anew),
 		TEST(users_are_added_while_it_runs),
 		TEST(what_others_answer_goes_through),

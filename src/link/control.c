@@ -1,5 +1,7 @@
 #include "link/control.h"
 
+#include <jansson.h>
+
 #include "base/text.h"
 #include "base/wire.h"
 
@@ -96,6 +98,42 @@ enum error control_part_decode(struct view bytes, struct control_part *ret_part)
 	}
 	*ret_part = (struct control_part){ .end = end, .status = status, .text = reader.rest };
 	return OK;
+}
+
+static bool is_within(json_t *value, unsigned depth_max)
+{
+	const char *name;
+	json_t *item;
+	size_t i;
+
+	if (json_is_array(value) || json_is_object(value)) {
+		if (depth_max == 0) {
+			return false;
+		}
+		json_array_foreach(value, i, item)
+		{
+			if (!is_within(item, depth_max - 1)) {
+				return false;
+			}
+		}
+		json_object_foreach(value, name, item)
+		{
+			if (!is_within(item, depth_max - 1)) {
+				return false;
+			}
+		}
+	}
+	return true;
+}
+
+bool control_is_json_object(struct view text)
+{
+	json_t *value =
+		text.len ? json_loadb(text.data, text.len, JSON_REJECT_DUPLICATES, NULL) : NULL;
+	bool is_valid = json_is_object(value) && is_within(value, CONTROL_DEPTH_MAX);
+
+	json_decref(value);
+	return is_valid;
 }
 
 void control_add_json_text(struct buffer *out, struct view text)

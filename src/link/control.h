@@ -81,5 +81,10 @@ struct control_part {
 void control_part_encode(struct buffer *out, const struct control_part *part);
 enum error control_part_decode(struct view bytes, struct control_part *ret_part) must_check;
 
+// One whole JSON object and nothing else: RFC 8259 in UTF-8, no name twice in one object, values at
+// most CONTROL_DEPTH_MAX inside one another. For what becomes a part of somebody else's answer.
+enum { CONTROL_DEPTH_MAX = 8 };
+bool control_is_json_object(struct view text);
+
 // Remote text as a JSON string with its quotes (text_add_json), at most 4 KiB of it.
 void control_add_json_text(struct buffer *out, struct view text);

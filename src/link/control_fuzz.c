@@ -1,5 +1,6 @@
 // Local commands and their answers, as a process taken over might send them: the first byte says
 // which. What is accepted must come out of the encoder as it went in.
+#include <jansson.h>
 #include <stdlib.h>
 
 #include "base/fuzz.h"
@@ -49,6 +50,26 @@ static void check_json(struct view text, struct buffer *out)
 	}
 }
 
+// Whatever the text: where it may be a part of an answer, it is one value of that answer.
+static void check_object(struct view text)
+{
+	struct buffer out = buffer_with_max(1 << 20);
+	json_t *value;
+
+	if (control_is_json_object(text)) {
+		buffer_add_text(&out, "{\"part\":");
+		buffer_add(&out, text);
+		buffer_add_text(&out, ",\"state\":7}");
+		value = json_loadb(out.data, out.len, JSON_REJECT_DUPLICATES, NULL);
+		if (json_object_size(value) != 2 ||
+		    json_integer_value(json_object_get(value, "state")) != 7) {
+			abort();
+		}
+		json_decref(value);
+	}
+	buffer_done(&out);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct buffer out = buffer_with_max(1 << 20);
@@ -60,7 +81,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	switch (data[0] % 3) {
 	case 0: check_request(bytes, &out); break;
 	case 1: check_part(bytes, &out); break;
-	default: check_json(bytes, &out); break;
+	default:
+		check_json(bytes, &out);
+		check_object(bytes);
+		break;
 	}
 	buffer_done(&out);
 	return 0;

@@ -67,6 +67,40 @@ static void a24_remote_text_stays_inside_its_json_string(void **state)
 	buffer_done(&out);
 }
 
+static void a14_what_is_not_one_object_is_no_part_of_an_answer(void **state)
+{
+	static const struct {
+		const char *text;
+		bool valid;
+	} cases[] = {
+		{ "{}", true },
+		{ " {\"a\":[1,2.5,true,null,\"\\u00e9\"]}\n", true },
+		{ "{\"a\":[[[[[[[]]]]]]]}", true },    // 8 deep
+		{ "{\"a\":[[[[[[[[]]]]]]]]}", false }, // 9
+		{ "{\"a\":[[[[[[[{}]]]]]]]}", false },
+		{ "", false },
+		{ "7", false },
+		{ "[]", false },
+		{ "{", false },
+		{ "{}{}", false },
+		{ "{},\"state\":\"ready\",\"x\":{}", false },
+		{ "{\"a\":1,\"a\":2}", false },
+		{ "{\"a\":\"\x1b[2J\"}", false },
+		{ "{\"a\":\"\xff\"}", false },
+		{ "{\"a\":\"\\u0000\"}", false },
+		{ "{\"a\":NaN}", false },
+		{ "{'a':1}", false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(cases); i++) {
+		if (control_is_json_object(view_from_text(cases[i].text)) != cases[i].valid) {
+			fail_msg("%s", cases[i].text);
+		}
+	}
+	assert_false(control_is_json_object(VIEW("{}\0{}")));
+}
+
 static void every_command_has_words_and_an_answerer(void **state)
 {
 	(void)state;
@@ -82,6 +116,7 @@ int main(void)
 		cmocka_unit_test(a_request_survives_the_way),
 		cmocka_unit_test(a14_a_cut_or_bent_request_is_refused),
 		cmocka_unit_test(a24_remote_text_stays_inside_its_json_string),
+		cmocka_unit_test(a14_what_is_not_one_object_is_no_part_of_an_answer),
 		cmocka_unit_test(every_command_has_words_and_an_answerer),
 	};
 

@@ -408,6 +408,14 @@ enum error database_account_remove(struct database *database, struct view addres
 	return change_one(database, statement);
 }
 
+static struct account damaged_account(sqlite3_stmt *statement)
+{
+	struct account account = { .damaged = true };
+
+	(void)column_text(statement, 0, DATABASE_ADDRESS_MAX, &account.address);
+	return account;
+}
+
 enum error database_account_each(struct database *database, struct view after,
 				 database_account_fn *fn, void *context)
 {
@@ -428,6 +436,10 @@ enum error database_account_each(struct database *database, struct view after,
 		struct account account;
 
 		error = read_account(database, statement, &arena, &account);
+		if (error == ERROR_CORRUPT) {
+			account = damaged_account(statement);
+			error = OK;
+		}
 		if (error == OK) {
 			go_on = fn(context, &account);
 		}

@@ -26,6 +26,7 @@ struct account {
 	bool disabled;              // may not log in; its mail is still delivered
 	const struct view *senders; // patterns as text
 	size_t sender_count;
+	bool damaged; // in a walk: what is stored breaks its bounds; all else is not to be known
 };
 
 // ERROR_NOT_FOUND; ERROR_CORRUPT when what is stored breaks its bounds. Views lie in the arena.
@@ -40,7 +41,8 @@ enum error database_account_remove(struct database *database,
 				   struct view address) must_check; // ERROR_NOT_FOUND
 
 // Accounts in order of address, those after the given one (empty: from the start). The callback
-// returns false to end the walk; the account is valid during the call only.
+// returns false to end the walk; the account is valid during the call only. A damaged one does not
+// end it: it is told with its address, or without where that breaks its bounds.
 typedef bool database_account_fn(void *context, const struct account *account);
 enum error database_account_each(struct database *database, struct view after,
 				 database_account_fn *fn, void *context) must_check;

@@ -72,7 +72,7 @@ static void check_list(struct view json)
 
 	MUST(json_is_array(accounts));
 	for (size_t i = 0; i < json_array_size(accounts); i++) {
-		MUST(json_object_size(json_array_get(accounts, i)) == 3);
+		MUST(json_object_size(json_array_get(accounts, i)) == 4);
 	}
 	json_decref(accounts);
 }

@@ -212,7 +212,7 @@ static bool on_account(void *context, const struct account *account)
 	struct list *list = context;
 
 	buffer_add(&list->text, account->address);
-	buffer_add_byte(&list->text, ' ');
+	buffer_add_text(&list->text, account->damaged ? "! " : " ");
 	return --list->left > 0;
 }
 
@@ -241,6 +241,36 @@ static void accounts_are_listed_in_order_from_any_place(void **state)
 				 OK);
 		assert_view(buffer_view(&list.text), cases[i].expected);
 		buffer_done(&list.text);
+	}
+}
+
+static void a_damaged_account_does_not_hide_the_others(void **state)
+{
+	static const struct {
+		const char *damage, *expected;
+	} cases[] = {
+		{ "UPDATE account SET password_hash = '' WHERE address LIKE 'b%'",
+		  "a@x.example b@x.example! c@x.example " },
+		{ "INSERT INTO sender (address, pattern) VALUES ('b@x.example', '')",
+		  "a@x.example b@x.example! c@x.example " },
+		{ "UPDATE account SET address = printf('b%.*c', 254, 'x') WHERE address LIKE 'b%'",
+		  "a@x.example ! c@x.example " },
+	};
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < COUNT_OF(cases); i++) {
+		struct list list = { buffer_with_max(1000), 9 };
+
+		meddle(f, "DELETE FROM account");
+		add(f, "a@x.example");
+		add(f, "b@x.example");
+		add(f, "c@x.example");
+		meddle(f, cases[i].damage);
+		assert_int_equal(database_account_each(f->database, VIEW(""), on_account, &list),
+				 OK);
+		assert_view(buffer_view(&list.text), cases[i].expected);
+		buffer_done(&list.text);
+		meddle(f, "DELETE FROM sender");
 	}
 }
 
@@ -278,6 +308,7 @@ int main(void)
 		TEST(a15_stored_values_out_of_bounds_are_refused),
 		TEST(accounts_out_of_bounds_are_not_stored),
 		TEST(accounts_are_listed_in_order_from_any_place),
+		TEST(a_damaged_account_does_not_hide_the_others),
 		TEST(a_file_that_is_not_ours_is_refused_and_left_alone),
 	};
 

@@ -185,8 +185,8 @@ static bool list_one(void *context, const struct account *account)
 
 	buffer_add_text(out, out->data[out->len - 1] == '[' ? "{\"address\":" : ",{\"address\":");
 	control_add_json_text(out, account->address);
-	buffer_add_text(out, account->disabled ? ",\"disabled\":true,\"senders\":["
-					       : ",\"disabled\":false,\"senders\":[");
+	buffer_printf(out, ",\"disabled\":%s,\"damaged\":%s,\"senders\":[",
+		      account->disabled ? "true" : "false", account->damaged ? "true" : "false");
 	for (size_t i = 0; i < account->sender_count; i++) {
 		buffer_add_text(out, i ? "," : "");
 		control_add_json_text(out, account->senders[i]);

@@ -32,6 +32,6 @@ struct user_outcome {
 };
 
 // cost: of password hashes. list appends its JSON text to out: an array of objects with address,
-// disabled and senders.
+// disabled, damaged (may not log in, its senders are not known) and senders.
 struct user_outcome user_run(struct database *database, unsigned cost,
 			     const struct control_request *request, struct buffer *out);

@@ -120,8 +120,9 @@ static void users_are_listed_as_json_without_their_hashes(void **state)
 	run_for(f, CONTROL_USER_ADD, "alice@example.org", "secret");
 	assert_false(run(f, CONTROL_USER_LIST, NULL, 0).changed);
 	assert_view(buffer_view(&f->out),
-		    "[{\"address\":\"alice@example.org\",\"disabled\":false,\"senders\":[]},"
-		    "{\"address\":\"bob@example.org\",\"disabled\":false,"
+		    "[{\"address\":\"alice@example.org\",\"disabled\":false,\"damaged\":false,"
+		    "\"senders\":[]},"
+		    "{\"address\":\"bob@example.org\",\"disabled\":false,\"damaged\":false,"
 		    "\"senders\":[\"*@b.example\",\"a@c.example\"]}]");
 }
 

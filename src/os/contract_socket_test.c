@@ -219,6 +219,25 @@ static void source_address_is_what_a_connection_would_come_from(void **state)
 	assert_memory_equal(source.ip4, "\x7f\0\0\1", 4);
 }
 
+static void own_addresses_are_known_from_those_of_others(void **state)
+{
+	static const struct {
+		const char *text;
+		bool is_local;
+	} cases[] = {
+		{ "127.0.0.1", true }, { "::1", true },          { "192.0.2.1", false },
+		{ "8.8.8.8", false },  { "2001:db8::1", false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(cases); i++) {
+		struct os_address address;
+
+		assert_int_equal(os_address_parse(view_from_text(cases[i].text), 25, &address), OK);
+		assert_int_equal(os_socket_address_is_local(&address), cases[i].is_local);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -227,6 +246,7 @@ int main(void)
 		CONTRACT_TEST(nobody_listening_is_refused),
 		CONTRACT_TEST(address_in_use_is_busy),
 		CONTRACT_TEST(accepting_with_nobody_waiting_is_again),
+		CONTRACT_TEST(own_addresses_are_known_from_those_of_others),
 		CONTRACT_TEST(source_address_is_what_a_connection_would_come_from),
 	};
 

@@ -53,6 +53,8 @@ enum error os_socket_local_address(int socket, struct os_address *ret_address) m
 // error: nowhere from.
 enum error os_socket_source_address(const struct os_address *peer,
 				    struct os_address *ret_address) must_check;
+// An address of this machine, as the system knows it now; no packet is sent.
+bool os_socket_address_is_local(const struct os_address *address);
 
 // At most size bytes. ERROR_AGAIN: not now. ERROR_CLOSED: the peer has sent its end.
 enum error os_socket_receive(int socket, void *bytes, size_t size, size_t *ret_len) must_check;

@@ -55,7 +55,8 @@ static struct mx_hosts take(const struct mx_facts *facts, const struct candidate
 	}
 	for (size_t i = 0; i < count && hosts.count < MX_HOSTS_MAX; i++) {
 		if (candidates[i].preference < limit && !is_repeated(&hosts, candidates[i].host)) {
-			hosts.hosts[hosts.count++] = candidates[i].host;
+			hosts.hosts[hosts.count] = candidates[i].host;
+			hosts.preferences[hosts.count++] = candidates[i].preference;
 		}
 	}
 	if (hosts.count == 0) {
@@ -95,9 +96,18 @@ struct mx_hosts mx_decide(const struct mx_facts *facts)
 	return hosts;
 }
 
-enum mx_address_verdict mx_address_decide(const struct ip_address *address,
-					  const struct ip_address *own, size_t own_count,
-					  bool allow_private)
+void mx_hosts_drop_ours(struct mx_hosts *hosts, size_t ours)
+{
+	while (ours > 0 && hosts->preferences[ours - 1] == hosts->preferences[ours]) {
+		ours--;
+	}
+	hosts->count = ours;
+	if (ours == 0) {
+		hosts->outcome = MX_LOOP;
+	}
+}
+
+enum mx_address_verdict mx_address_decide(const struct ip_address *address, bool allow_private)
 {
 	bool multicast =
 		address->family == 6 ? address->bytes[0] == 0xff : address->bytes[0] >= 224;
@@ -105,11 +115,6 @@ enum mx_address_verdict mx_address_decide(const struct ip_address *address,
 	if (address->family == 0 || multicast ||
 	    ip_address_equal(address, &(struct ip_address){ .family = address->family })) {
 		return MX_ADDRESS_NONSENSE;
-	}
-	for (size_t i = 0; i < own_count; i++) {
-		if (ip_address_equal(address, &own[i])) {
-			return MX_ADDRESS_OURS;
-		}
 	}
 	if (!allow_private && !ip_address_is_public(address)) {
 		return MX_ADDRESS_PRIVATE;

@@ -35,20 +35,19 @@ struct mx_facts {
 struct mx_hosts {
 	enum mx_outcome outcome;
 	struct view hosts[MX_HOSTS_MAX]; // in the order to try; views of the facts
+	uint16_t preferences[MX_HOSTS_MAX];
 	size_t count;
 	bool implicit; // the domain itself, for want of MX records
 };
 
 struct mx_hosts mx_decide(const struct mx_facts *facts);
+// One of them, by its place, has an address of ours: it goes, and all that are not preferred to it.
+void mx_hosts_drop_ours(struct mx_hosts *hosts, size_t ours);
 
 enum mx_address_verdict {
 	MX_ADDRESS_USABLE,
 	MX_ADDRESS_PRIVATE,  // and private ones are not allowed
-	MX_ADDRESS_OURS,     // a connection to ourselves: a loop
 	MX_ADDRESS_NONSENSE, // unspecified or multicast: never
 };
 
-// own: the addresses that we listen on.
-enum mx_address_verdict mx_address_decide(const struct ip_address *address,
-					  const struct ip_address *own, size_t own_count,
-					  bool allow_private);
+enum mx_address_verdict mx_address_decide(const struct ip_address *address, bool allow_private);

@@ -52,6 +52,21 @@ static void log_refused(struct session *session, const char *what, struct view f
 	buffer_done(&ip);
 }
 
+static void refuse(struct session *session, const char *command, struct view from, struct view to,
+		   const char *reason, const struct smtp_reply *reply)
+{
+	log_refused(session, command, from, to, reason, reply);
+	smtp_server_answer(&session->server, reply, now_of(session));
+}
+
+static void refuse_id(struct session *session, const char *command, struct view from,
+		      const char *reason, enum smtp_reply_id id)
+{
+	struct smtp_reply reply = smtp_reply(id);
+
+	refuse(session, command, from, (struct view){ 0 }, reason, &reply);
+}
+
 static void log_received(struct session *session, const struct transaction *transaction)
 {
 	char id[SPOOL_ID_TEXT_LEN + 1];
@@ -85,6 +100,23 @@ static struct smtp_reply reply_of(const struct verdict *verdict)
 	status.subject = (uint16_t)numbers[1];
 	status.detail = (uint16_t)numbers[2];
 	return smtp_reply_of(verdict->code, status, view_from_text(verdict->text));
+}
+
+// Of an unknown command nothing is shown: it may be a password that came too early (A54).
+void conversation_command_refused(struct smtp_server *server, const char *verb,
+				  const struct smtp_reply *reply)
+{
+	struct session *session = CONTAINER_OF(server, struct session, server);
+	const struct transaction *transaction = session->transaction;
+
+	session->receiver->counters.commands_4xx += reply->code < 500;
+	session->receiver->counters.commands_5xx += reply->code >= 500;
+	log_refused(session, verb ? verb : "",
+		    transaction ? transaction_sender(transaction)->text : (struct view){ 0 },
+		    (struct view){ 0 }, "command", reply);
+	if (transaction) {
+		receive_trace_command(session, verb, reply);
+	}
 }
 
 // ---- logins
@@ -126,13 +158,11 @@ static void refuse_login(struct session *session, const struct keeper_answer *an
 		[KEEPER_LATER] = { SMTP_REPLY_AUTH_UNAVAILABLE, "too many failures" },
 		[KEEPER_TEMPORARY] = { SMTP_REPLY_AUTH_UNAVAILABLE, "logins cannot be checked" },
 	};
-	struct smtp_reply reply = smtp_reply(replies[answer->result].id);
 
 	session->receiver->counters.failed_logins++;
-	log_refused(session, "AUTH", (struct view){ 0 }, (struct view){ 0 },
-		    replies[answer->result].reason, &reply);
 	conversation_login_done(session);
-	smtp_server_answer(&session->server, &reply, now_of(session));
+	refuse_id(session, "AUTH", (struct view){ 0 }, replies[answer->result].reason,
+		  replies[answer->result].id);
 }
 
 static void on_login(void *context, const struct keeper_answer *answer)
@@ -161,7 +191,8 @@ static void on_auth(struct session *session, const struct smtp_event_auth *auth)
 
 	// Nobody acts for another: the identities must be the same (attack A33).
 	if (auth->identity.len && !view_equal(auth->identity, auth->user)) {
-		answer_id(session, SMTP_REPLY_AUTH_FAILED);
+		refuse_id(session, "AUTH", (struct view){ 0 }, "acts for another",
+			  SMTP_REPLY_AUTH_FAILED);
 		return;
 	}
 	session->asking = keeper ? calloc(1, sizeof *session->asking) : NULL;
@@ -169,7 +200,8 @@ static void on_auth(struct session *session, const struct smtp_event_auth *auth)
 						 on_login, session) != OK) {
 		free(session->asking);
 		session->asking = NULL;
-		answer_id(session, SMTP_REPLY_AUTH_UNAVAILABLE);
+		refuse_id(session, "AUTH", (struct view){ 0 }, "logins cannot be checked",
+			  SMTP_REPLY_AUTH_UNAVAILABLE);
 	}
 }
 
@@ -205,31 +237,29 @@ static void on_mail(struct session *session, const struct smtp_event_mail *mail)
 		.config = session->generation->config,
 	};
 	struct verdict verdict = verdict_accept("");
+	struct view from = mail->sender.text;
 	struct smtp_reply reply;
 
 	if (spool_writer_admit(session->receiver->parts.writer) != OK) {
-		reply = smtp_reply(SMTP_REPLY_NO_STORAGE);
-		log_refused(session, "MAIL", mail->sender.text, (struct view){ 0 }, "storage",
-			    &reply);
-		smtp_server_answer(&session->server, &reply, now_of(session));
+		refuse_id(session, "MAIL", from, "storage", SMTP_REPLY_NO_STORAGE);
 		return;
 	}
 	if (session->login && decide_sender(session, &mail->sender, &verdict) != OK) {
-		answer_id(session, SMTP_REPLY_NO_MEMORY);
+		refuse_id(session, "MAIL", from, "memory", SMTP_REPLY_NO_MEMORY);
 		return;
 	}
 	if (verdict.kind != VERDICT_ACCEPT) {
 		reply = reply_of(&verdict);
-		log_refused(session, "MAIL", mail->sender.text, (struct view){ 0 }, verdict.reason,
-			    &reply);
-		smtp_server_answer(&session->server, &reply, now_of(session));
+		refuse(session, "MAIL", from, (struct view){ 0 }, verdict.reason, &reply);
 		return;
 	}
 	session->transaction = transaction_new(&place, mail);
-	reply = smtp_reply(session->transaction ? SMTP_REPLY_SENDER_OK : SMTP_REPLY_NO_MEMORY);
-	if (session->transaction) {
-		receive_trace_mail(session, mail, verdict.reason, &reply);
+	if (!session->transaction) {
+		refuse_id(session, "MAIL", from, "memory", SMTP_REPLY_NO_MEMORY);
+		return;
 	}
+	reply = smtp_reply(SMTP_REPLY_SENDER_OK);
+	receive_trace_mail(session, mail, verdict.reason, &reply);
 	smtp_server_answer(&session->server, &reply, now_of(session));
 }
 
@@ -249,12 +279,12 @@ static struct relay_verdict decide_recipient(struct session *session,
 	return relay_decide(&session->generation->config->relay, &facts);
 }
 
-static void refuse_recipient(struct session *session, const struct address *recipient,
-			     const struct verdict *verdict, const struct smtp_reply *reply)
+static void note_refused_recipient(struct session *session, const struct address *recipient,
+				   const char *reason, const struct smtp_reply *reply)
 {
 	session->receiver->counters.refused_recipients++;
 	log_refused(session, "RCPT", transaction_sender(session->transaction)->text,
-		    recipient->text, verdict->reason, reply);
+		    recipient->text, reason, reply);
 }
 
 static struct smtp_reply take_recipient(struct session *session, const struct address *recipient,
@@ -276,7 +306,9 @@ static void on_rcpt(struct session *session, const struct address *recipient)
 	struct smtp_reply reply;
 
 	if (directory_resolve(&session->receiver->directory, &arena, recipient, &answer) != OK) {
-		answer_id(session, SMTP_REPLY_NO_MEMORY);
+		reply = smtp_reply(SMTP_REPLY_NO_MEMORY);
+		note_refused_recipient(session, recipient, "memory", &reply);
+		smtp_server_answer(&session->server, &reply, now_of(session));
 		arena_done(&arena);
 		return;
 	}
@@ -287,7 +319,12 @@ static void on_rcpt(struct session *session, const struct address *recipient)
 		reply = take_recipient(session, recipient, expanded);
 	} else {
 		reply = reply_of(&verdict.verdict);
-		refuse_recipient(session, recipient, &verdict.verdict, &reply);
+	}
+	if (!smtp_reply_positive(&reply)) {
+		note_refused_recipient(
+			session, recipient,
+			verdict.verdict.kind == VERDICT_ACCEPT ? "limit" : verdict.verdict.reason,
+			&reply);
 	}
 	receive_trace_recipient(session, recipient, &verdict, expanded, &reply);
 	smtp_server_answer(&session->server, &reply, now_of(session));
@@ -328,9 +365,7 @@ static void on_data(struct session *session)
 	if (transaction_begin_body(session->transaction, &origin) != OK) {
 		struct smtp_reply reply = smtp_reply(SMTP_REPLY_NO_STORAGE);
 
-		receive_trace_reply(session, &reply);
-		conversation_end_transaction(session);
-		smtp_server_answer(&session->server, &reply, now_of(session));
+		conversation_refuse_message(session, &reply);
 		return;
 	}
 	receive_trace_data(session);

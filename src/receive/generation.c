@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "config/encode.h"
+#include "receive/session.h"
 
 struct receive_generation *receive_generation_ref(struct receive_generation *generation)
 {
@@ -39,6 +40,7 @@ static struct smtp_server_settings settings_of(const struct config *config,
 	settings.tls = listener->tls == CONFIG_TLS_IMPLICIT ? SMTP_TLS_IMPLICIT
 		       : has_tls                            ? SMTP_TLS_STARTTLS
 							    : SMTP_TLS_OFF;
+	settings.refused = conversation_command_refused;
 	settings.size_bytes_max = limits->message_size_bytes;
 	settings.recipients_max = clamp_u32(limits->recipients);
 	settings.errors_max = clamp_u32(limits->errors);

@@ -230,6 +230,8 @@ static void add_status(struct buffer *out, const struct receive *receive)
 		{ "connections_refused", counters.refused_connections },
 		{ "messages", counters.messages },
 		{ "bytes", counters.bytes },
+		{ "commands_4xx", counters.commands_4xx },
+		{ "commands_5xx", counters.commands_5xx },
 		{ "recipients_refused", counters.refused_recipients },
 		{ "recipients_unknown", counters.unknown_recipients },
 		{ "recipients_limited", counters.limited_recipients },

@@ -27,6 +27,7 @@ struct receiver_parts {
 struct receiver_counters {
 	uint64_t connections, refused_connections; // accepted; turned away by a limit
 	uint64_t messages, bytes;                  // accepted and durable
+	uint64_t commands_4xx, commands_5xx;       // refused by the machine: syntax, order, size
 	uint64_t refused_recipients, refused_messages, failed_messages;
 	uint64_t unknown_recipients, relay_attempts; // charged to clients
 	uint64_t limited_recipients;                 // refused for what was charged before

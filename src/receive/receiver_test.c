@@ -331,6 +331,24 @@ static void a28_a_loop_is_refused(void **state)
 	assert_int_equal(receiver_counters(world.receiver).refused_messages, 1);
 }
 
+static void commands_that_the_machine_refuses_are_counted(void **state)
+{
+	struct peer peer;
+
+	(void)state;
+	peer_greet(&peer, &world, PORT_RELAY);
+	peer_ask(&peer, "MAIL FROM:<a@a.example> SIZE=999999999\r\n", "552 5.3.4");
+	assert_int_equal(receiver_counters(world.receiver).commands_5xx, 1);
+	peer_ask(&peer, "MAIL FROM:<a@@a.example>\r\n", "5");
+	peer_ask(&peer, "DATA\r\n", "503 ");
+	peer_ask(&peer, "WHAT\r\n", "500 ");
+	peer_ask(&peer, "MAIL FROM:<a@a.example>\r\n", "250 ");
+	peer_ask(&peer, "RCPT TO:<nobody@example.org>\r\n", "550 "); // not by the machine
+	peer_close(&peer);
+	assert_int_equal(receiver_counters(world.receiver).commands_5xx, 4);
+	assert_int_equal(receiver_counters(world.receiver).commands_4xx, 0);
+}
+
 static void logins_are_not_offered_where_mail_comes_in(void **state)
 {
 	struct peer peer;
@@ -363,6 +381,7 @@ int main(void)
 		TEST(a7_other_protocols_are_shown_out),
 		TEST(a7_who_speaks_before_the_banner_is_shown_out),
 		TEST(a28_a_loop_is_refused),
+		TEST(commands_that_the_machine_refuses_are_counted),
 		TEST(logins_are_not_offered_where_mail_comes_in),
 	};
 

@@ -65,6 +65,9 @@ void conversation_refuse_message(struct session *session, const struct smtp_repl
 void conversation_refuse_body(struct session *session, const struct smtp_reply *why);
 // The machine does so by itself: it is too big.
 void conversation_body_refused(struct session *session);
+// The machine has refused a command by itself: smtp_server_settings.refused.
+void conversation_command_refused(struct smtp_server *server, const char *verb,
+				  const struct smtp_reply *reply);
 // The end of the transaction, on whatever way; does nothing where there is none.
 void conversation_end_transaction(struct session *session);
 void conversation_login_done(struct session *session); // drops who is logged in

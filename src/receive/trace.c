@@ -118,6 +118,21 @@ void receive_trace_recipient(struct session *session, const struct address *reci
 	trace_steps_end_of_many(steps);
 }
 
+void receive_trace_command(struct session *session, const char *verb,
+			   const struct smtp_reply *reply)
+{
+	struct trace_steps *steps = &session->transaction->trace;
+
+	if (!trace_steps_is_on(steps)) {
+		return;
+	}
+	trace_steps_begin(steps, os_clock_wall_ms(), "command");
+	trace_steps_text(steps, "verb", view_from_text(verb));
+	trace_steps_text(steps, "verdict", VIEW("refuse"));
+	add_reply(steps, reply);
+	trace_steps_end_of_many(steps);
+}
+
 void receive_trace_data(struct session *session)
 {
 	struct trace_steps *steps = &session->transaction->trace;

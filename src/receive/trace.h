@@ -15,6 +15,9 @@ void receive_trace_recipient(struct session *session, const struct address *reci
 			     const struct relay_verdict *verdict,
 			     const struct directory_answer *expanded,
 			     const struct smtp_reply *reply);
+// Refused by the machine. verb: NULL for what is no command.
+void receive_trace_command(struct session *session, const char *verb,
+			   const struct smtp_reply *reply);
 void receive_trace_data(struct session *session); // the body may begin
 // Accepted or refused as a whole.
 void receive_trace_reply(struct session *session, const struct smtp_reply *reply);

@@ -61,6 +61,8 @@ static void an_accepted_message_tells_all_of_its_way(void **state)
 		"\"reply\":\"250 2.1.5 Recipient ok\"}",
 		"\"event\":\"rcpt\",\"to\":\"nobody@example.org\",\"verdict\":\"refuse\","
 		"\"reason\":\"unknown_recipient\",\"reply\":\"550 5.1.1 No such mailbox here\"}",
+		"\"event\":\"command\",\"verb\":\"RCPT\",\"verdict\":\"refuse\",\"reply\":\"5",
+		"\"event\":\"command\",\"verdict\":\"refuse\",\"reply\":\"500 5.",
 		"\"event\":\"data\"}",
 		"\"event\":\"header\",\"verdict\":\"accept\",\"added\":\"Received\"}",
 		"\"event\":\"stored\",\"where\":\"the log\",\"size_bytes\":17,\"took_us\":",
@@ -77,11 +79,14 @@ static void an_accepted_message_tells_all_of_its_way(void **state)
 	id = open_id();
 	peer_ask(&peer, "RCPT TO:<team@example.org>\r\n", "250 ");
 	peer_ask(&peer, "RCPT TO:<nobody@example.org>\r\n", "550 ");
+	peer_ask(&peer, "RCPT TO:<bob@@example.org>\r\n", "5");
+	peer_ask(&peer, "c2VjcmV0\r\n", "500 ");
 	peer_ask(&peer, "DATA\r\n", "354 ");
 	peer_ask(&peer, "Subject: x\r\n\r\ny\r\n.\r\n", "250 ");
 	peer_close(&peer);
 	world_read_trace(&world, id, &trace);
 	has_all(steps);
+	assert_false(has("c2VjcmV0")); // what is no command may be a password
 }
 
 static void a54_neither_password_nor_body_is_traced(void **state)

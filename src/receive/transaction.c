@@ -212,6 +212,7 @@ static void on_file_finished(void *context, enum error error)
 	} else if (error != OK) {
 		answer(transaction, smtp_reply(SMTP_REPLY_NO_STORAGE));
 	} else {
+		spool_body_describe(transaction->file, &transaction->envelope);
 		append_record(transaction);
 	}
 }
@@ -470,7 +471,6 @@ void transaction_finish(struct transaction *transaction, transaction_done_fn *do
 	if (!prepare(transaction, &why)) {
 		answer(transaction, why);
 	} else if (transaction->file) {
-		envelope->flags |= SPOOL_BODY_FILE;
 		finish_file(transaction);
 	} else {
 		append_record(transaction);

@@ -220,18 +220,35 @@ void smtp_client_tls_started(struct smtp_client *client, bool peer_verified, uin
 	}
 }
 
+// Nothing that the client has sent whole waits for a reply.
+static bool expects_none(struct smtp_client *client)
+{
+	switch ((enum smtp_client_state)client->state) {
+	case SMTP_CLIENT_STATE_BANNER:
+	case SMTP_CLIENT_STATE_QUIT: return false;
+	case SMTP_CLIENT_STATE_READY: return client_transaction_expects_none(client);
+	default: return client->output.len != 0;
+	}
+}
+
 // Takes in the reply that was just read; true with an event.
 static bool take_reply(struct smtp_client *client, struct view input,
 		       struct smtp_client_event *event)
 {
 	struct smtp_outcome outcome = client_outcome_of_reply(&client->reader);
+	bool early = client->reply_early;
 
+	client->reply_early = false;
 	if (client->state == SMTP_CLIENT_STATE_QUIT) {
 		client->state = SMTP_CLIENT_STATE_CLOSED;
 		return false;
 	}
 	if (outcome.code == 421 && client->state != SMTP_CLIENT_STATE_READY) {
 		client_fail(client, SMTP_CLIENT_CLOSING, &outcome);
+		return false;
+	}
+	if (early && client->state != SMTP_CLIENT_STATE_READY) {
+		client_fail(client, SMTP_CLIENT_BAD_REPLY, &outcome);
 		return false;
 	}
 	switch ((enum smtp_client_state)client->state) {
@@ -248,7 +265,7 @@ static bool take_reply(struct smtp_client *client, struct view input,
 	case SMTP_CLIENT_STATE_AUTH:
 	case SMTP_CLIENT_STATE_AUTH_USER:
 	case SMTP_CLIENT_STATE_AUTH_PASSWORD: client_login_reply(client); return false;
-	default: return client_transaction_reply(client, event);
+	default: return client_transaction_reply(client, early, event);
 	}
 }
 
@@ -299,8 +316,10 @@ static bool wants_body(const struct smtp_client *client)
 static bool read_reply(struct smtp_client *client, struct view *input, uint64_t now_ms,
 		       struct smtp_client_event *event, bool *ret_more)
 {
-	enum smtp_reply_result result = smtp_reply_read(&client->reader, input);
+	enum smtp_reply_result result;
 
+	client->reply_early |= input->len && expects_none(client);
+	result = smtp_reply_read(&client->reader, input);
 	*ret_more = result == SMTP_REPLY_MORE;
 	if (result == SMTP_REPLY_BAD || result == SMTP_REPLY_LIMIT) {
 		client_fail(client,
@@ -385,6 +404,7 @@ void smtp_client_lost(struct smtp_client *client)
 void smtp_client_output_sent(struct smtp_client *client, size_t size)
 {
 	buffer_consume(&client->output, size);
+	client->output_taken += size;
 	if (client->output.len == 0 && client->output.error == OK && !client->current) {
 		release_output(client);
 	}

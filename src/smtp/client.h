@@ -23,6 +23,9 @@
 // caller's again. When the session fails, the recipients still open get their OUTCOME before
 // FAILED.
 //
+// A reply that began before its command had left (smtp_client_output_sent) is an attack or a fault,
+// so it ends the session and delivers nothing (A6). Only a refusal may overtake the body.
+//
 // A body with bytes above 127 goes as it is to a peer without 8BITMIME: nothing else arrives
 // unharmed, and every server in use passes it. Conversion can be added to the outgoing form.
 //
@@ -83,7 +86,9 @@ struct smtp_outcome {
 
 struct smtp_client_recipient {
 	struct view address; // canonical
-	uint8_t state;       // internal, zero at first
+	// Internal, zero at first.
+	uint64_t command_end;
+	uint8_t state;
 };
 
 // The caller's, views included; untouched until its DONE.
@@ -97,6 +102,7 @@ struct smtp_client_transaction {
 	bool smtputf8;               // its header needs SMTPUTF8 (addresses are looked at here)
 	// Internal, zero at first: the place in the dialogue (client_transaction.c).
 	size_t sent, answered, told, accepted_count;
+	uint64_t command_ends[4];    // of the commands that are no RCPT
 	struct smtp_outcome outcome; // of all recipients that have none yet, once known
 	bool begun, closed, outcome_known, mail_accepted;
 };
@@ -169,11 +175,13 @@ struct smtp_client {
 	struct outgoing outgoing;
 	struct smtp_outcome outcome; // of the last event
 	struct smtp_outcome failure_outcome;
-	uint64_t since_ms; // begin of what the deadline times
-	uint64_t whole_ms; // begin of the session, or of the current transaction
-	uint8_t state;     // enum smtp_client_state
-	uint8_t failure;   // enum smtp_client_failure
+	uint64_t output_taken; // bytes, all the session through
+	uint64_t since_ms;     // begin of what the deadline times
+	uint64_t whole_ms;     // begin of the session, or of the current transaction
+	uint8_t state;         // enum smtp_client_state
+	uint8_t failure;       // enum smtp_client_failure
 	bool tls, tls_verified, tls_refused;
+	bool reply_early; // the reply that is being read began before its command had left
 	bool ready_due, next_due, reset_due, quit_due, body_open;
 };
 

@@ -18,8 +18,11 @@ void client_login_reply(struct smtp_client *client);
 
 // client_transaction.c
 void client_transaction_write(struct smtp_client *client); // commands that may be sent now
-// Takes in the reply that was just read; true with an event.
-bool client_transaction_reply(struct smtp_client *client, struct smtp_client_event *event);
+// No reply is due: what it would answer has not left yet, or nothing has been asked.
+bool client_transaction_expects_none(struct smtp_client *client);
+// Takes in the reply that was just read; early: it began while none was due. True with an event.
+bool client_transaction_reply(struct smtp_client *client, bool early,
+			      struct smtp_client_event *event);
 // The next event that transactions owe: an OUTCOME or DONE; false when there is none.
 bool client_transaction_tell(struct smtp_client *client, struct smtp_client_event *event);
 uint32_t client_transaction_time_ms(const struct smtp_client *client); // for what is awaited now

@@ -268,6 +268,171 @@ static void early_refusal_stops_the_body(void **state)
 		    "");
 }
 
+// Takes what there is to send but for the last bytes, which wait for the socket.
+static void send_all_but(struct smtp_client *client, size_t left)
+{
+	assert_true(client->output.len >= left);
+	smtp_client_output_sent(client, client->output.len - left);
+}
+
+static enum smtp_client_step hear(struct smtp_client *client, const char *text,
+				  struct smtp_client_event *event)
+{
+	struct view input = view_from_text(text);
+
+	return smtp_client_step(client, &input, 0, event);
+}
+
+// A client that has said hello, and one message to b and c: it waits for the first reply.
+static void stand(struct smtp_client *client, const struct smtp_client_settings *settings,
+		  struct smtp_client_transaction *mail)
+{
+	struct smtp_client_event event;
+
+	smtp_client_init(client, settings, 0);
+	assert_int_equal(hear(client, "220 hi\r\n", &event), SMTP_CLIENT_STEP_INPUT);
+	send_all_but(client, 0);
+	assert_int_equal(hear(client, "250-m\r\n250 PIPELINING\r\n", &event),
+			 SMTP_CLIENT_STEP_EVENT);
+	smtp_client_send(client, mail, 0);
+	assert_int_equal(hear(client, "", &event), SMTP_CLIENT_STEP_INPUT);
+}
+
+static void assert_broken(struct smtp_client *client, const char *reply)
+{
+	struct smtp_client_event event;
+
+	for (const char *text = reply; client->state != SMTP_CLIENT_STATE_CLOSED; text = "") {
+		assert_int_equal(hear(client, text, &event), SMTP_CLIENT_STEP_EVENT);
+		if (event.kind == SMTP_CLIENT_EVENT_OUTCOME) {
+			assert_int_equal(event.outcome->kind, SMTP_OUTCOME_LOST);
+		}
+	}
+	assert_int_equal(event.failure, SMTP_CLIENT_BAD_REPLY);
+	assert_int_equal(client->output.len, 0); // not even QUIT
+	smtp_client_done(client);
+}
+
+static void a6_success_before_the_body_has_left_is_none(void **state)
+{
+	struct smtp_client_settings settings = smtp_client_settings_default(VIEW("me.example"));
+	struct smtp_client_event event;
+
+	(void)state;
+	for (size_t left = 0; left < sizeof SENT_BODY - 1; left++) {
+		struct smtp_client_transaction mail =
+			MESSAGE(TO({ VIEW("b@y.example") }, { VIEW("c@y.example") }));
+		struct smtp_client client;
+
+		stand(&client, &settings, &mail);
+		send_all_but(&client, 0);
+		assert_int_equal(hear(&client, "250\r\n250\r\n250\r\n354\r\n", &event),
+				 SMTP_CLIENT_STEP_BODY);
+		smtp_client_body(&client, VIEW("A: b\r\n\r\n.c\r\n"), 0);
+		smtp_client_body_end(&client, 0);
+		assert_int_equal(hear(&client, "", &event), SMTP_CLIENT_STEP_EVENT); // NEXT
+		send_all_but(&client, left);
+		if (left) {
+			assert_broken(&client, "250 queued\r\n");
+			continue;
+		}
+		assert_int_equal(hear(&client, "250 queued\r\n", &event), SMTP_CLIENT_STEP_EVENT);
+		assert_int_equal(event.outcome->kind, SMTP_OUTCOME_ACCEPTED);
+		smtp_client_done(&client);
+	}
+}
+
+// It need not wait for the end to say no.
+static void refusal_before_the_body_has_left_stands(void **state)
+{
+	struct smtp_client_settings settings = smtp_client_settings_default(VIEW("me.example"));
+	struct smtp_client_transaction mail = MESSAGE(TO({ VIEW("b@y.example") }));
+	struct smtp_client_event event;
+	struct smtp_client client;
+
+	(void)state;
+	stand(&client, &settings, &mail);
+	send_all_but(&client, 0);
+	assert_int_equal(hear(&client, "250\r\n250\r\n354\r\n", &event), SMTP_CLIENT_STEP_BODY);
+	smtp_client_body(&client, VIEW("A: b\r\n"), 0);
+	smtp_client_body_end(&client, 0);
+	send_all_but(&client, 3);
+	do {
+		assert_int_equal(hear(&client, "552 too big\r\n", &event), SMTP_CLIENT_STEP_EVENT);
+	} while (event.kind != SMTP_CLIENT_EVENT_OUTCOME);
+	assert_int_equal(event.outcome->kind, SMTP_OUTCOME_PERMANENT);
+	assert_int_equal(event.outcome->code, 552);
+	smtp_client_done(&client);
+}
+
+// Commands in one group are answered one by one, but none before it was sent.
+static void a6_replies_before_their_commands_are_a_breach(void **state)
+{
+	static const char group[] = "MAIL FROM:<a@x.example>\r\n" RCPT_B RCPT_C "DATA\r\n";
+	static const struct {
+		const char *reply;
+		size_t sent; // of the group
+	} cases[] = {
+		{ "250\r\n", 0 },
+		{ "550\r\n", 0 },
+		{ "250\r\n", sizeof "MAIL FROM:<a@x.example>\r" - 1 },
+		{ "250\r\n250\r\n", sizeof "MAIL FROM:<a@x.example>\r\n" + 3 },
+		{ "250\r\n250\r\n550\r\n", sizeof "MAIL FROM:<a@x.example>\r\n" RCPT_B + 5 },
+		{ "250\r\n250\r\n250\r\n354\r\n", sizeof group - 2 },
+		{ "250\r\n250\r\n250\r\n354\r\n250\r\n", sizeof group - 1 },
+	};
+	struct smtp_client_settings settings = smtp_client_settings_default(VIEW("me.example"));
+
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(cases); i++) {
+		struct smtp_client_transaction mail =
+			MESSAGE(TO({ VIEW("b@y.example") }, { VIEW("c@y.example") }));
+		struct smtp_client client;
+
+		stand(&client, &settings, &mail);
+		assert_view(buffer_view(&client.output), group);
+		send_all_but(&client, sizeof group - 1 - cases[i].sent);
+		assert_broken(&client, cases[i].reply);
+	}
+}
+
+static void a6_what_comes_unasked_before_the_session_stands_ends_it(void **state)
+{
+	static const struct {
+		const char *before, *unasked; // from right behind what the client has heard
+	} cases[] = {
+		{ "", "220 hi\r\n250 m\r\n" },
+		{ "", "220 hi\r\n550 m\r\n" },
+		{ "220 hi\r\n", "250-m\r\n250 STARTTLS\r\n220 go\r\n" },
+	};
+	struct smtp_client_settings settings = smtp_client_settings_default(VIEW("me.example"));
+
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(cases); i++) {
+		struct smtp_client_event event;
+		struct smtp_client client;
+
+		smtp_client_init(&client, &settings, 0);
+		assert_int_equal(hear(&client, cases[i].before, &event), SMTP_CLIENT_STEP_INPUT);
+		smtp_client_output_sent(&client, client.output.len);
+		assert_broken(&client, cases[i].unasked);
+	}
+}
+
+// Its first line was there before the command.
+static void a6_a_reply_that_began_too_early_is_no_reply(void **state)
+{
+	struct smtp_client_settings settings = smtp_client_settings_default(VIEW("me.example"));
+	struct smtp_client_event event;
+	struct smtp_client client;
+
+	(void)state;
+	smtp_client_init(&client, &settings, 0);
+	assert_int_equal(hear(&client, "220 hi\r\n250-m\r\n", &event), SMTP_CLIENT_STEP_INPUT);
+	smtp_client_output_sent(&client, client.output.len);
+	assert_broken(&client, "250 PIPELINING\r\n");
+}
+
 // The peer reads nothing and answers nothing: what waits for it stays bounded, then time is up.
 static void output_stops_at_its_maximum(void **state)
 {
@@ -275,7 +440,6 @@ static void output_stops_at_its_maximum(void **state)
 	struct smtp_client_recipient recipients[1000];
 	struct smtp_client_transaction mail = { .recipients = recipients,
 						.recipient_count = COUNT_OF(recipients) };
-	struct view input = VIEW("220\r\n250-m\r\n250 PIPELINING\r\n");
 	struct smtp_client_event event;
 	struct smtp_client client;
 
@@ -284,14 +448,12 @@ static void output_stops_at_its_maximum(void **state)
 	for (size_t i = 0; i < COUNT_OF(recipients); i++) {
 		recipients[i] = (struct smtp_client_recipient){ .address = VIEW("b@y.example") };
 	}
-	smtp_client_init(&client, &settings, 0);
-	assert_int_equal(smtp_client_step(&client, &input, 0, &event), SMTP_CLIENT_STEP_EVENT);
-	smtp_client_send(&client, &mail, 0);
-	assert_int_equal(smtp_client_step(&client, &input, 0, &event), SMTP_CLIENT_STEP_INPUT);
+	stand(&client, &settings, &mail);
 	assert_in_range(client.output.len, 1000, 1100);
 	assert_int_equal(smtp_client_deadline_ms(&client), settings.times.command_ms);
-	assert_int_equal(smtp_client_step(&client, &input, settings.times.command_ms, &event),
-			 SMTP_CLIENT_STEP_EVENT);
+	assert_int_equal(
+		smtp_client_step(&client, &(struct view){ 0 }, settings.times.command_ms, &event),
+		SMTP_CLIENT_STEP_EVENT);
 	assert_int_equal(event.outcome->kind, SMTP_OUTCOME_LOST);
 	smtp_client_done(&client);
 }
@@ -397,6 +559,11 @@ int main(void)
 		cmocka_unit_test(lost_421_or_silence_leave_nobody_untold),
 		cmocka_unit_test(end_of_quit_is_no_failure),
 		cmocka_unit_test(early_refusal_stops_the_body),
+		cmocka_unit_test(a6_success_before_the_body_has_left_is_none),
+		cmocka_unit_test(refusal_before_the_body_has_left_stands),
+		cmocka_unit_test(a6_replies_before_their_commands_are_a_breach),
+		cmocka_unit_test(a6_what_comes_unasked_before_the_session_stands_ends_it),
+		cmocka_unit_test(a6_a_reply_that_began_too_early_is_no_reply),
 		cmocka_unit_test(output_stops_at_its_maximum),
 		cmocka_unit_test(a11_a_reply_has_one_deadline_for_all_its_lines),
 		cmocka_unit_test(a25_a_session_must_stand_in_time),

@@ -26,6 +26,21 @@ static size_t command_end(const struct smtp_client_transaction *t)
 	return command_data(t) + 1;
 }
 
+// Where a command ends among all bytes of the session.
+static uint64_t *command_end_of(struct smtp_client_transaction *t, size_t command)
+{
+	if (command >= COMMAND_RCPT && command < command_data(t)) {
+		return &t->recipients[command - COMMAND_RCPT].command_end;
+	}
+	return &t->command_ends[command < COMMAND_RCPT ? command : command - t->recipient_count];
+}
+
+// The next command is in the output, with all that belongs to it.
+static void count_sent(const struct smtp_client *client, struct smtp_client_transaction *t)
+{
+	*command_end_of(t, t->sent++) = client->output_taken + client->output.len;
+}
+
 static bool is_over(const struct smtp_client_transaction *t)
 {
 	return t->closed && t->answered == t->sent;
@@ -125,7 +140,7 @@ static bool is_skipped(const struct smtp_client_transaction *t, size_t command)
 
 static void write_command(struct smtp_client *client, struct smtp_client_transaction *t)
 {
-	size_t command = t->sent++;
+	size_t command = t->sent;
 
 	if (command == COMMAND_RSET) {
 		buffer_add_text(&client->output, "RSET\r\n");
@@ -138,6 +153,7 @@ static void write_command(struct smtp_client *client, struct smtp_client_transac
 		buffer_add(&client->output, t->recipients[command - COMMAND_RCPT].address);
 		buffer_add_text(&client->output, ">\r\n");
 	}
+	count_sent(client, t);
 }
 
 static void pass_skipped(struct smtp_client_transaction *t)
@@ -192,7 +208,7 @@ static void open_body(struct smtp_client *client, struct smtp_client_transaction
 		return;
 	}
 	buffer_add_text(&client->output, ".\r\n");
-	t->sent++;
+	count_sent(client, t);
 	t->closed = true;
 }
 
@@ -232,27 +248,38 @@ static bool recipient_reply(struct smtp_client *client, struct smtp_client_trans
 	return true;
 }
 
-// A reply that no command asked for: while the body flows, it is a refusal given early, and the
-// session cannot go on; otherwise a fault.
+// While the body flows it may be a refusal, and the session cannot go on; otherwise it is a fault.
 static void early_reply(struct smtp_client *client, struct smtp_outcome outcome)
 {
-	if (client->current && client->body_open && outcome.kind != SMTP_OUTCOME_ACCEPTED) {
-		set_outcome(client->current, outcome);
+	struct smtp_client_transaction *t = client->current;
+	bool body_flows = t && !t->outcome_known && t->answered == command_end(t);
+
+	if (body_flows && outcome.kind != SMTP_OUTCOME_ACCEPTED) {
+		set_outcome(t, outcome);
 		client_fail(client, SMTP_CLIENT_CLOSING, &outcome);
 	} else {
 		client_fail(client, SMTP_CLIENT_BAD_REPLY, &outcome);
 	}
 }
 
-bool client_transaction_reply(struct smtp_client *client, struct smtp_client_event *event)
+bool client_transaction_expects_none(struct smtp_client *client)
+{
+	struct smtp_client_transaction *t = client->current;
+
+	if (!t) {
+		return true;
+	}
+	pass_skipped(t);
+	return t->answered == t->sent || client->output_taken < *command_end_of(t, t->answered);
+}
+
+bool client_transaction_reply(struct smtp_client *client, bool early,
+			      struct smtp_client_event *event)
 {
 	struct smtp_client_transaction *t = client->current;
 	struct smtp_outcome outcome = client_outcome_of_reply(&client->reader);
 	size_t command;
 
-	if (t) {
-		pass_skipped(t);
-	}
 	if (client->reader.code == 421) {
 		if (t && !t->outcome_known) {
 			outcome.body_sent = t->sent > command_end(t);
@@ -261,7 +288,7 @@ bool client_transaction_reply(struct smtp_client *client, struct smtp_client_eve
 		client_fail(client, SMTP_CLIENT_CLOSING, &outcome);
 		return false;
 	}
-	if (!t || t->answered == t->sent) {
+	if (early) {
 		early_reply(client, outcome);
 		return false;
 	}
@@ -404,7 +431,7 @@ void smtp_client_body_end(struct smtp_client *client, uint64_t now_ms)
 {
 	outgoing_finish(&client->outgoing, &client->output);
 	client->body_open = false;
-	client->current->sent++;
+	count_sent(client, client->current);
 	client->current->closed = true;
 	client->next_due = client->extensions.pipelining;
 	client->since_ms = now_ms;

@@ -150,6 +150,7 @@ void smtp_command_run(struct smtp_server *server, struct view line, bool more,
 
 	view_next_word(&rest, &word);
 	command = find(word);
+	server->verb = command ? command->name.data : NULL;
 	server->commands++;
 	if (!command && is_foreign(word)) {
 		smtp_server_close(server, SMTP_CLOSE_FOREIGN, SMTP_REPLY_FOREIGN_PROTOCOL);

@@ -127,18 +127,26 @@ void smtp_server_say(struct smtp_server *server, const struct smtp_reply *reply)
 	}
 }
 
+static void say_own(struct smtp_server *server, const struct smtp_reply *reply)
+{
+	if (reply->code >= 400 && server->settings->refused) {
+		server->settings->refused(server, server->verb, reply);
+	}
+	smtp_server_say(server, reply);
+}
+
 void smtp_server_say_id(struct smtp_server *server, enum smtp_reply_id id)
 {
 	struct smtp_reply reply = smtp_reply(id);
 
-	smtp_server_say(server, &reply);
+	say_own(server, &reply);
 }
 
 void smtp_server_say_with(struct smtp_server *server, enum smtp_reply_id id, struct view detail)
 {
 	struct smtp_reply reply = smtp_reply_with(id, detail);
 
-	smtp_server_say(server, &reply);
+	say_own(server, &reply);
 }
 
 void smtp_server_close_with(struct smtp_server *server, enum smtp_close_reason reason,

@@ -79,6 +79,10 @@ struct smtp_server_settings {
 	struct smtp_pace_limits pace; // of a body
 	// Called at each change of state; may be NULL.
 	void (*trace)(const struct smtp_server *server, enum smtp_state from, enum smtp_state to);
+	// Called when the machine itself refuses a command, 4xx or 5xx, without closing; may be
+	// NULL. verb: as in the table of commands, NULL for what is no command of it.
+	void (*refused)(struct smtp_server *server, const char *verb,
+			const struct smtp_reply *reply);
 };
 
 // The defaults, for role relay with STARTTLS; hostname is kept as a view.
@@ -192,6 +196,7 @@ struct smtp_server {
 	struct buffer output; // to be sent; taken with smtp_server_output_sent
 	struct smtp_transaction *transaction;
 	struct smtp_login *login; // an AUTH under way
+	const char *verb;         // of the command in hand, for refused
 	char *helo;               // NUL-terminated; NULL before HELO
 	char *helo_asked;         // until HELO is answered
 	uint64_t started_ms;

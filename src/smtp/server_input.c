@@ -19,6 +19,7 @@ static void begin_long_line(struct smtp_server *server)
 		return;
 	}
 	smtp_server_end_login(server);
+	server->verb = NULL;
 	smtp_server_say_id(server, SMTP_REPLY_LINE_TOO_LONG);
 	server->skipped = 0;
 	smtp_server_enter(server, SMTP_STATE_LONG_LINE);
@@ -97,6 +98,7 @@ static bool has_controls(struct view line)
 void smtp_input_run_line(struct smtp_server *server, struct view line, bool more,
 			 struct smtp_event *event)
 {
+	server->verb = NULL;
 	if (has_controls(line)) {
 		smtp_server_end_login(server);
 		smtp_server_say_id(server, SMTP_REPLY_BAD_LINE);
@@ -104,6 +106,7 @@ void smtp_input_run_line(struct smtp_server *server, struct view line, bool more
 			smtp_server_enter(server, SMTP_STATE_COMMAND);
 		}
 	} else if (server->state == SMTP_STATE_AUTH_LINE) {
+		server->verb = "AUTH";
 		smtp_auth_line(server, line, event);
 	} else if (server->state == SMTP_STATE_COMMAND) {
 		smtp_command_run(server, line, more, event);

@@ -1,5 +1,6 @@
 #include "spool/body.h"
 
+#include "base/hash.h"
 #include "spool/id.h"
 #include "spool/writer_private.h"
 
@@ -29,6 +30,8 @@ struct spool_body {
 	// the pool's while is_busy
 	int file;
 	uint64_t written;
+	uint32_t
+		crc; // of what was written, from memory: what the disk makes of it is to be noticed
 	bool is_last;
 	bool is_removal; // the last job of one that is not kept
 	enum error error;
@@ -56,12 +59,13 @@ static enum error open_file(struct spool_body *body)
 static enum error write_out(struct spool_body *body)
 {
 	unsigned full = 1 - body->filling;
+	struct view bytes = view_of(body->bytes[full], body->len[full]);
 	enum error error = open_file(body);
 
 	if (!error) {
-		error = os_file_write_at(body->file, body->written,
-					 view_of(body->bytes[full], body->len[full]));
-		body->written += body->len[full];
+		error = os_file_write_at(body->file, body->written, bytes);
+		body->written += bytes.len;
+		body->crc = hash_crc32c(body->crc, bytes);
 	}
 	if (!error && body->is_last) {
 		error = os_file_sync(body->file);
@@ -221,6 +225,14 @@ bool spool_body_is_full(const struct spool_body *body)
 uint64_t spool_body_size(const struct spool_body *body)
 {
 	return body->size;
+}
+
+void spool_body_describe(const struct spool_body *body, struct spool_envelope *envelope)
+{
+	envelope->flags |= SPOOL_BODY_FILE;
+	envelope->body_bytes = body->written;
+	envelope->body_crc = body->crc;
+	envelope->has_body_crc = true;
 }
 
 void spool_body_finish(struct spool_body *body)

@@ -4,7 +4,7 @@
 // thread. The pool is freed before the writer is closed.
 //
 //	spool_body_new -> spool_body_add ... -> spool_body_finish -> (finished: OK) ->
-//	spool_writer_append with SPOOL_BODY_FILE -> spool_body_free(body, true)
+//	spool_body_describe -> spool_writer_append -> spool_body_free(body, true)
 #pragma once
 
 #include <stdatomic.h>
@@ -38,5 +38,7 @@ bool spool_body_is_full(const struct spool_body *body); // stop reading until re
 size_t spool_body_room(const struct spool_body *body);  // bytes; some, when it is not full
 uint64_t spool_body_size(const struct spool_body *body);
 void spool_body_finish(struct spool_body *body);
+// Of a finished one: what the record that names it says of the file (flag, size, checksum).
+void spool_body_describe(const struct spool_body *body, struct spool_envelope *envelope);
 // At any moment; no call comes after it. keep false removes the file. Accepts NULL.
 void spool_body_free(struct spool_body *body, bool keep);

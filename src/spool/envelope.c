@@ -20,13 +20,12 @@ enum {
 	ITEM_TLS = 12,
 	ITEM_AUTHENTICATION = 13,
 	ITEM_ADDED_FIELDS = MUST | 14,
-	ITEM_COUNT = 15, // of the types above, without the bit
+	ITEM_BODY_CRC = 15,
 
 	RECIPIENT_ADDRESS = MUST | 1,
 	RECIPIENT_ORIGINAL = 2,
 	RECIPIENT_ORCPT = 3,
 	RECIPIENT_KIND = MUST | 4,
-	RECIPIENT_ITEM_COUNT = 5,
 };
 
 struct item {
@@ -122,6 +121,9 @@ enum error spool_envelope_encode(struct buffer *out, const struct spool_envelope
 	add_optional(out, ITEM_TLS, envelope->tls);
 	add_optional(out, ITEM_AUTHENTICATION, envelope->authentication);
 	add_optional(out, ITEM_ADDED_FIELDS, envelope->added_fields);
+	if (envelope->has_body_crc) {
+		add_number(out, ITEM_BODY_CRC, 4, envelope->body_crc);
+	}
 	if (buffer_error(out) == ERROR_LIMIT || out->len - start > SPOOL_ENVELOPE_BYTES_MAX) {
 		return ERROR_INVALID;
 	}
@@ -219,6 +221,10 @@ static bool take_item(struct wire_reader *reader, struct item item, struct spool
 	case ITEM_TLS: envelope->tls = value; return true;
 	case ITEM_AUTHENTICATION: envelope->authentication = value; return true;
 	case ITEM_ADDED_FIELDS: envelope->added_fields = value; return true;
+	case ITEM_BODY_CRC:
+		envelope->body_crc = (uint32_t)number_of(reader, value, 4);
+		envelope->has_body_crc = true;
+		return true;
 	default: return false;
 	}
 }

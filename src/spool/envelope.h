@@ -47,6 +47,8 @@ struct spool_envelope {
 	struct view login;
 	struct view tls;            // version and cipher, or empty
 	struct view authentication; // the verdict, opaque here
+	uint32_t body_crc;          // CRC32C of the file body/ID
+	bool has_body_crc;          // false: an earlier program wrote it
 	struct view added_fields;   // whole header lines with CR LF, to put in front of the body
 };
 

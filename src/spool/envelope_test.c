@@ -42,6 +42,8 @@ static struct fixture fixture(void)
 			.login = VIEW("alice"),
 			.tls = VIEW("TLSv1.3"),
 			.authentication = VIEW("\0\1"),
+			.body_crc = 0x89abcdef,
+			.has_body_crc = true,
 			.added_fields = VIEW("Received: x\r\n"),
 		},
 		.bytes = buffer_with_max(SPOOL_ENVELOPE_BYTES_MAX),
@@ -68,6 +70,7 @@ static void every_field_survives(void **state)
 	assert_int_equal(back.id, 77);
 	assert_true(back.arrival_ms == 1795291234567 && back.body_bytes == 1234567890123);
 	assert_view(back.reverse_path, "alice@example.com");
+	assert_true(back.has_body_crc && back.body_crc == 0x89abcdef);
 	assert_int_equal(back.recipient_count, 2);
 	assert_view(back.recipients[0].address, "bob@example.org");
 	assert_view(back.recipients[0].original, "info@example.org");
@@ -100,7 +103,7 @@ static void every_cut_is_refused(void **state)
 		whole += spool_envelope_decode(view_first(buffer_view(&f.bytes), len), &f.arena,
 					       &back) == OK;
 	}
-	assert_int_equal(whole, 8); // cuts between the optional items at the end
+	assert_int_equal(whole, 9); // cuts between the optional items at the end
 	fixture_done(&f);
 }
 

@@ -25,7 +25,7 @@ static void check_envelope(struct truth *truth, uint64_t id, const struct spool_
 	}
 }
 
-static void check_bytes(struct truth *truth, uint64_t id, const struct spool_source *source)
+static void check_bytes(struct truth *truth, uint64_t id, struct spool_source *source)
 {
 	char *bytes = malloc(source->body_bytes + 1);
 

@@ -142,6 +142,9 @@ static void append(struct sending *sending, bool is_large)
 	struct letter letter;
 
 	life_letter_of(sending->id, is_large ? sending->life->plan.large_bytes : 0, &letter);
+	if (is_large) {
+		spool_body_describe(sending->body, &letter.envelope);
+	}
 	if (spool_writer_append(sending->family->port, &sending->append, &letter.envelope,
 				&sending->text, is_large ? 0 : 1, told, sending)) {
 		told(sending, NULL, ERROR_IO);

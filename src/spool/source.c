@@ -1,6 +1,7 @@
 // Reading of one message.
 #include "spool/store_private.h"
 
+#include "base/hash.h"
 #include "spool/id.h"
 
 static enum error open_body(struct spool_store *store, uint64_t id, int *ret_file)
@@ -68,19 +69,39 @@ enum error spool_source_read_envelope(struct spool_source *source, struct buffer
 		return error;
 	}
 	source->body_bytes = source->body_file >= 0 ? ret_envelope->body_bytes : record.body.len;
+	source->has_body_crc = ret_envelope->has_body_crc;
+	source->body_crc = ret_envelope->body_crc;
 	source->body_offset = source->ref.offset + (uint64_t)(record.body.data - room);
 	*ret_body = source->body_file >= 0 ? (struct view){ 0 } : record.body;
 	return OK;
 }
 
-enum error spool_source_read_body(const struct spool_source *source, uint64_t offset, void *bytes,
+static enum error read_file(struct spool_source *source, uint64_t offset, void *bytes, size_t len)
+{
+	enum error error = os_file_read_at(source->body_file, offset, bytes, len);
+
+	if (offset == 0) {
+		source->sum = 0;
+		source->summed_bytes = 0;
+	}
+	if (error || !source->has_body_crc || offset != source->summed_bytes) {
+		return error;
+	}
+	source->sum = hash_crc32c(source->sum, view_of(bytes, len));
+	source->summed_bytes += len;
+	return source->summed_bytes == source->body_bytes && source->sum != source->body_crc
+		       ? ERROR_CORRUPT
+		       : OK;
+}
+
+enum error spool_source_read_body(struct spool_source *source, uint64_t offset, void *bytes,
 				  size_t len)
 {
 	if (offset > source->body_bytes || len > source->body_bytes - offset) {
 		return ERROR_INVALID;
 	}
 	if (source->body_file >= 0) {
-		return os_file_read_at(source->body_file, offset, bytes, len);
+		return read_file(source, offset, bytes, len);
 	}
 	return os_file_read_at(source->segment_file, source->body_offset + offset, bytes, len);
 }

@@ -191,6 +191,10 @@ struct spool_source {
 	uint64_t tag;
 	int body_file;                    // -1: the body is in the segment
 	uint64_t body_offset, body_bytes; // known after spool_source_read_envelope
+	// Of a file that is read from its begin on: the sum so far, and that of the record.
+	uint64_t summed_bytes;
+	uint32_t sum, body_crc;
+	bool has_body_crc;
 };
 enum error spool_source_open(struct spool_store *store, struct spool_message *message,
 			     struct spool_source *ret_source) must_check;
@@ -199,7 +203,9 @@ enum error spool_source_open(struct spool_store *store, struct spool_message *me
 enum error spool_source_read_envelope(struct spool_source *source, struct buffer *bytes,
 				      struct arena *arena, struct spool_envelope *ret_envelope,
 				      struct view *ret_body) must_check;
-// Part of the body, after spool_source_read_envelope; offset + len within body_bytes.
-enum error spool_source_read_body(const struct spool_source *source, uint64_t offset, void *bytes,
+// Part of the body, after spool_source_read_envelope; offset + len within body_bytes. Who reads a
+// file from its begin to its end, part by part, gets ERROR_CORRUPT for the last part where the file
+// is not what was written; also where it is too short.
+enum error spool_source_read_body(struct spool_source *source, uint64_t offset, void *bytes,
 				  size_t len) must_check;
 void spool_source_close(struct spool_source *source); // on the store's thread; may be all zero

@@ -188,9 +188,7 @@ static void a_large_body_has_a_file_of_its_own_until_its_end(void **state)
 	struct spool_recipient bob = { .address = VIEW("b@x") };
 	struct spool_envelope envelope = { .id = 0x123456,
 					   .recipients = &bob,
-					   .recipient_count = 1,
-					   .flags = SPOOL_BODY_FILE,
-					   .body_bytes = 3000000 };
+					   .recipient_count = 1 };
 	struct spool_append append;
 	struct buffer body = buffer_with_max(4000000);
 	struct stat info;
@@ -210,6 +208,8 @@ static void a_large_body_has_a_file_of_its_own_until_its_end(void **state)
 	add_more(&large);
 	os_loop_run(world.loop);
 	assert_int_equal(large.error, OK);
+	spool_body_describe(large.body, &envelope);
+	assert_int_equal(envelope.body_bytes, 3000000);
 	assert_int_equal(
 		spool_writer_append(world.port, &append, &envelope, NULL, 0, refused, &is_told),
 		OK);

@@ -140,6 +140,28 @@ static void add_processes(struct buffer *out, const struct crew *crew, unsigned 
 	buffer_add_text(out, "],");
 }
 
+// What they say of themselves. Who has taken one over shall not change what stands beside it.
+static void add_answers(struct buffer *out, const struct request *request)
+{
+	for (int i = 0; i < CHILD_COUNT; i++) {
+		const struct buffer *answer = &request->answers[i];
+		struct view name = view_from_text(child_name_text((enum child_name)i));
+
+		if (answer->len == 0) {
+			continue;
+		}
+		buffer_printf(out, "\"%.*s\":", VIEW_ARG(name));
+		if (buffer_error(answer) == OK && control_is_json_object(buffer_view(answer))) {
+			buffer_add(out, buffer_view(answer));
+		} else {
+			LOG(LOG_WARNING, "answer_invalid", LOG_TEXT("process", name),
+			    LOG_NUMBER("bytes", answer->len));
+			buffer_add_text(out, "{\"problem\":\"its answer was not valid\"}");
+		}
+		buffer_add_byte(out, ',');
+	}
+}
+
 static void answer_status(struct request *request)
 {
 	struct supervisor *supervisor = request->supervisor;
@@ -165,13 +187,7 @@ static void answer_status(struct request *request)
 	buffer_add_byte(&out, ',');
 	add_ports(&out, supervisor->material);
 	add_processes(&out, crew, request->waiting);
-	for (int i = 0; i < CHILD_COUNT; i++) {
-		if (request->answers[i].len && buffer_error(&request->answers[i]) == OK) {
-			buffer_printf(&out, "\"%s\":", child_name_text((enum child_name)i));
-			buffer_add(&out, buffer_view(&request->answers[i]));
-			buffer_add_byte(&out, ',');
-		}
-	}
+	add_answers(&out, request);
 	buffer_add_text(&out, "\"warnings\":");
 	add_lines(&out, buffer_view(&supervisor->warnings));
 	buffer_add_byte(&out, '}');

@@ -1,6 +1,7 @@
 // Local commands on their way between keeper and the others, over real channels: here this test is
 // keeper, receive and deliver, one of them taken over by an attacker.
 #include <stdlib.h>
+#include <string.h>
 #include <sysexits.h>
 
 #include "base/check.h"
@@ -11,6 +12,8 @@ enum { QUESTION = 77 }; // keeper's number for it
 
 struct world {
 	struct supervisor supervisor;
+	struct config config;
+	struct material material;
 	int ends[CHILD_COUNT]; // the children's
 	struct buffer bytes;
 };
@@ -36,6 +39,9 @@ static int set_up(void **state)
 	struct supervisor *supervisor = &world->supervisor;
 
 	list_init(&supervisor->requests);
+	supervisor->config_path = "packetboat.yaml";
+	supervisor->material = &world->material;
+	world->material.config = &world->config;
 	assert_int_equal(os_loop_new(&supervisor->loop), OK);
 	for (int i = 0; i < CHILD_COUNT; i++) {
 		struct child *child = &supervisor->crew.children[i];
@@ -140,6 +146,74 @@ static void a14_a_process_cannot_answer_for_another(void **state)
 	keeper_hears(world, "true");
 }
 
+// What keeper is told of a status, put together.
+static void keeper_hears_all(struct world *world, struct buffer *out)
+{
+	struct os_message message;
+	struct control_part part = { 0 };
+
+	while (!part.end) {
+		assert_int_equal(os_message_receive(world->ends[CHILD_KEEPER], 1000, &world->bytes,
+						    &message),
+				 OK);
+		assert_int_equal(control_part_decode(message.payload, &part), OK);
+		buffer_add(out, part.end ? (struct view){ 0 } : part.text);
+	}
+}
+
+static void status_is(struct world *world, const char *received, const char *expected)
+{
+	struct buffer out = buffer_with_max(1 << 20);
+	uint32_t id;
+
+	keeper_asks(world, CONTROL_STATUS);
+	id = question_for(world, CHILD_RECEIVE);
+	(void)question_for(world, CHILD_DELIVER);
+	(void)question_for(world, CHILD_FACTS);
+	answer(world, CHILD_RECEIVE, id, false, received);
+	answer(world, CHILD_RECEIVE, id, true, "");
+	answer(world, CHILD_DELIVER, id, false, "{\"queued\":7}");
+	answer(world, CHILD_DELIVER, id, true, "");
+	answer(world, CHILD_FACTS, id, true, "");
+	keeper_hears_all(world, &out);
+	assert_true(control_is_json_object(buffer_view(&out)));
+	assert_non_null(strstr(buffer_text(&out), expected));
+	assert_non_null(strstr(buffer_text(&out), "\"deliver\":{\"queued\":7}"));
+	buffer_done(&out);
+}
+
+static void a14_what_a_process_says_of_itself_changes_nothing_else_in_status(void **state)
+{
+	static const char refused[] = "\"receive\":{\"problem\":\"its answer was not valid\"}";
+
+	status_is(*state, "{\"sessions\":3}", "\"receive\":{\"sessions\":3}");
+	status_is(*state, "{},\"state\":\"ready\",\"x\":{}", refused);
+	status_is(*state, "{\"a\":", refused);
+	status_is(*state, "[]", refused);
+}
+
+static void a14_an_answer_that_is_too_long_is_not_shown_in_part(void **state)
+{
+	static char part[CONTROL_PART_BYTES_MAX - 100];
+	struct world *world = *state;
+	struct buffer out = buffer_with_max(1 << 20);
+	uint32_t id;
+
+	memset(part, ' ', sizeof part - 1);
+	keeper_asks(world, CONTROL_STATUS);
+	id = question_for(world, CHILD_RECEIVE);
+	answer(world, CHILD_RECEIVE, id, false, "{}");
+	for (size_t sent = 0; sent <= ANSWER_BYTES_MAX; sent += sizeof part - 1) {
+		answer(world, CHILD_RECEIVE, id, false, part);
+	}
+	answer(world, CHILD_RECEIVE, id, true, "");
+	answer(world, CHILD_DELIVER, id, true, "");
+	answer(world, CHILD_FACTS, id, true, "");
+	keeper_hears_all(world, &out);
+	assert_non_null(strstr(buffer_text(&out), "\"receive\":{\"problem\":"));
+	buffer_done(&out);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -147,6 +221,11 @@ int main(void)
 						tear_down),
 		cmocka_unit_test_setup_teardown(a14_a_process_cannot_answer_for_another, set_up,
 						tear_down),
+		cmocka_unit_test_setup_teardown(
+			a14_what_a_process_says_of_itself_changes_nothing_else_in_status, set_up,
+			tear_down),
+		cmocka_unit_test_setup_teardown(a14_an_answer_that_is_too_long_is_not_shown_in_part,
+						set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

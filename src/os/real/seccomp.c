@@ -54,7 +54,7 @@ static const char *const names_open[] = {
 // Changes of files and folders; Landlock says which.
 static const char *const names_create[] = {
 	"mkdir", "mkdirat", "unlink", "unlinkat", "rmdir", "rename", "renameat", "renameat2",
-	"link", "linkat", "fchmod", "fallocate", NULL
+	"fchmod", NULL
 };
 static const char *const names_resize[] = { "ftruncate", "ftruncate64", NULL };
 static const char *const names_publish[] = { "memfd_create", NULL };
@@ -65,7 +65,7 @@ static const char *const names_start[] = {
 	"fork", "vfork", "wait4", "waitid", "waitpid", "kill", "listen", "setuid", "setgid",
 	"setreuid", "setregid", "setresuid", "setresgid", "setgroups", "setfsuid", "setfsgid",
 	"capset", "setrlimit", "chmod", "fchmodat", "chown", "fchownat", "fchown", "fchown32",
-	"symlink", "symlinkat", "utimensat", "setsid", "sched_setaffinity", "socketpair",
+	"sched_setaffinity", "socketpair",
 	"close_range", "dup", "dup2", "dup3", "umask", "getcwd", "statfs", "statfs64",
 	"select", "_newselect", "pselect6", "epoll_create", "recvmmsg", "sendmmsg", "mlock",
 	"munlock", "msync", NULL

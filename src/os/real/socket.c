@@ -258,6 +258,29 @@ enum error os_socket_source_address(const struct os_address *peer, struct os_add
 	return error;
 }
 
+// Where the system lets everybody have any address (ip_nonlocal_bind) a binding alone says nothing:
+// from one that is not here there is no way to it either.
+bool os_socket_address_is_local(const struct os_address *address)
+{
+	struct os_address any_port = *address;
+	union any_address system;
+	socklen_t len;
+	int fd;
+	bool is_local;
+
+	any_port.port = 0;
+	len = to_system(&any_port, &system);
+	fd = socket(system.any.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0) {
+		return false;
+	}
+	is_local = bind(fd, &system.any, len) == 0;
+	len = to_system(address, &system);
+	is_local = is_local && connect(fd, &system.any, len) == 0;
+	close(fd);
+	return is_local;
+}
+
 enum error os_socket_receive(int socket, void *bytes, size_t size, size_t *ret_len)
 {
 	ssize_t got;

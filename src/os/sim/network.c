@@ -406,6 +406,14 @@ enum error os_socket_source_address(const struct os_address *peer, struct os_add
 	return OK;
 }
 
+bool os_socket_address_is_local(const struct os_address *address)
+{
+	struct os_address local = default_source(address);
+
+	local.port = address->port;
+	return os_address_equal(&local, address);
+}
+
 enum error os_socket_duplicate(int socket, int *ret_socket)
 {
 	return sim_fd_new(sim_fd_any(socket), ret_socket);
