@@ -173,6 +173,10 @@ class Server:
 		texts = [path.read_text(errors="replace") for path in (self.folder / "stderr", self.log_path) if path.exists()]
 		return "\n".join(text[-4000:] for text in texts)
 
+	def standard_error(self):
+		path = self.folder / "stderr"
+		return path.read_text(errors="replace") if path.exists() else ""
+
 	def command(self, *arguments, input=None, check=True, timeout=PATIENCE_S):
 		command = [self.program, *arguments, "--config", str(self.config_path)]
 		result = subprocess.run(command, input=input, capture_output=True, text=True, timeout=timeout, **self.identity())
@@ -260,6 +264,7 @@ class Server:
 				raise AssertionError(f"the server did not stop: {self.words()}") from None
 		status = self.process.returncode if self.process else 0
 		self.process = None
+		assert "WARNING: ThreadSanitizer" not in (text := self.standard_error()), text
 		return status
 
 	def close(self):
