@@ -92,10 +92,17 @@ static int set_up(void **state)
 	return 0;
 }
 
-static int set_up_with_limits(void **state)
+static int set_up_for_8_of_a_peer(void **state)
 {
 	(void)state;
-	open_crowd("limits: { connections_per_address: 8, connections: 12 }\n");
+	open_crowd("limits: { connections_per_address: 8 }\n");
+	return 0;
+}
+
+static int set_up_for_8_in_all(void **state)
+{
+	(void)state;
+	open_crowd("limits: { connections: 8 }\n");
 	return 0;
 }
 
@@ -223,11 +230,10 @@ static void tls_is_spoken_on_every_thread(void **state)
 	ask_all("NOOP\r\n", "250 ");
 }
 
-static void a26_a_limit_holds_for_all_threads_together(void **state)
+static void nine_are_too_many(void)
 {
 	struct peer more;
 
-	(void)state;
 	while (crowd.peer_count < 8) {
 		greet(PORT_RELAY);
 	}
@@ -237,6 +243,18 @@ static void a26_a_limit_holds_for_all_threads_together(void **state)
 		peer_expect_end(&more);
 		peer_close(&more);
 	}
+}
+
+static void a26_connections_of_a_peer_are_counted_over_all_threads(void **state)
+{
+	(void)state;
+	nine_are_too_many();
+}
+
+static void a26_connections_in_all_are_counted_over_all_threads(void **state)
+{
+	(void)state;
+	nine_are_too_many();
 }
 
 static void sessions_keep_the_configuration_they_began_with(void **state)
@@ -359,7 +377,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(every_thread_takes_mail_and_no_queue_id_comes_twice, set_up),
 		TEST(tls_is_spoken_on_every_thread, set_up),
-		TEST(a26_a_limit_holds_for_all_threads_together, set_up_with_limits),
+		TEST(a26_connections_of_a_peer_are_counted_over_all_threads,
+		     set_up_for_8_of_a_peer),
+		TEST(a26_connections_in_all_are_counted_over_all_threads, set_up_for_8_in_all),
 		TEST(sessions_keep_the_configuration_they_began_with, set_up),
 		TEST(nobody_looks_into_an_earlier_directory, set_up),
 		TEST(a_stop_lets_every_thread_finish_what_is_in_hand, set_up),
