@@ -173,6 +173,19 @@ class Server:
 		texts = [path.read_text(errors="replace") for path in (self.folder / "stderr", self.log_path) if path.exists()]
 		return "\n".join(text[-4000:] for text in texts)
 
+	def races(self):
+		"""What ThreadSanitizer reports; in the sandbox it cannot look up where in the program that is, so this does."""
+		path = self.folder / "stderr"
+		text = path.read_text(errors="replace") if path.exists() else ""
+		if "WARNING: ThreadSanitizer" not in text:
+			return ""
+
+		def place(match):
+			command = ["addr2line", "-sfpe", self.program, match.group(1)]
+			return subprocess.run(command, capture_output=True, text=True).stdout.strip() or match.group(0)
+
+		return re.sub(r"<null> <null> \(packetboat\+(0x[0-9a-f]+)\)", place, text)
+
 	def command(self, *arguments, input=None, check=True, timeout=PATIENCE_S):
 		command = [self.program, *arguments, "--config", str(self.config_path)]
 		result = subprocess.run(command, input=input, capture_output=True, text=True, timeout=timeout, **self.identity())
@@ -260,6 +273,7 @@ class Server:
 				raise AssertionError(f"the server did not stop: {self.words()}") from None
 		status = self.process.returncode if self.process else 0
 		self.process = None
+		assert not (races := self.races()), races
 		return status
 
 	def close(self):

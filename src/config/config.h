@@ -149,6 +149,8 @@ struct config_trace {
 	uint64_t size_bytes; // of both processes together; 0: off
 };
 
+enum { CONFIG_THREADS_MAX = 16 };
+
 struct config {
 	struct view hostname;
 	struct view postmaster;
@@ -159,6 +161,7 @@ struct config {
 	CONFIG_LIST(struct config_alias) aliases; // those of aliases_file too
 	struct view aliases_file;
 	struct view plus_separator; // one character, or empty: no plus addressing
+	uint64_t threads;           // of receive
 	struct relay_rules relay;
 	CONFIG_LIST(struct route) routes; // a smarthost with a username is VERIFIED
 	struct config_dns dns;

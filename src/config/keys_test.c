@@ -71,6 +71,7 @@ static const struct key_case cases[] = {
 	{ "aliases_file", "aliases_file: /aliases\n", "aliases_file: /aliases (a.yaml:2)" },
 	{ "plus_separator", "plus_separator: \"-\"\n", "plus_separator: - (a.yaml:2)", 1 },
 	{ "plus_separator", "plus_separator: none\n", "plus_separator:  (a.yaml:2)", 1 },
+	{ "threads", "threads: 16\n", "threads: 16 (a.yaml:2)", 1 },
 	{ "relay.networks[].network", "relay: { networks: [10.1.0.0/16] }\n",
 	  "relay.networks[0].network: 10.1.0.0/16 (a.yaml:2)", 3 },
 	{ "relay.networks[].senders",

@@ -1,5 +1,6 @@
 #include "config/derive.h"
 #include "config/load_private.h"
+#include "os/process.h"
 
 static void set_text(struct load *load, struct view *text, struct view value)
 {
@@ -123,11 +124,24 @@ static void derive_dirs(struct load *load)
 	set_text(load, &config->mail_dir, arena_printf(load->arena, "%.*s/mail", VIEW_ARG(*dir)));
 }
 
+// The other half is for the committer, deliver and the kernel.
+static void derive_threads(struct config *config)
+{
+	unsigned half = os_process_core_count() / 2;
+
+	if (!config->threads) {
+		config->threads = half < 1                    ? 1
+				  : half > CONFIG_THREADS_MAX ? CONFIG_THREADS_MAX
+							      : half;
+	}
+}
+
 void load_derive(struct load *load)
 {
 	struct config *config = load->config;
 
 	derive_dirs(load);
+	derive_threads(config);
 	set_text(load, &config->postmaster,
 		 arena_printf(load->arena, "postmaster@%.*s", VIEW_ARG(config->hostname)));
 	derive_listeners(load);

@@ -65,6 +65,7 @@ static void compare_fixed(const struct config *old, const struct config *new,
 	add_restart(difference, !view_equal(old->data_dir, new->data_dir), VIEW("data_dir"));
 	add_restart(difference, !view_equal(old->spool_dir, new->spool_dir), VIEW("spool_dir"));
 	add_restart(difference, !view_equal(old->mail_dir, new->mail_dir), VIEW("mail_dir"));
+	add_restart(difference, old->threads != new->threads, VIEW("threads"));
 	add_restart(difference, old->queue.segment_size_bytes != new->queue.segment_size_bytes,
 		    VIEW("queue.segment_size"));
 }

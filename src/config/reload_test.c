@@ -34,6 +34,7 @@ static void says_what_changes_for_whom(void **state)
 		{ "", "aliases: { a@m.example: b@m.example }\n", "", "", "", CONFIG_KEEPER },
 		{ "", "queue: { hold: true }\n", "", "", "", CONFIG_RECEIVE | CONFIG_DELIVER },
 		{ "", "data_dir: /d\n", "", "", "data_dir spool_dir mail_dir ", CONFIG_ALL },
+		{ "threads: 2\n", "threads: 4\n", "", "", "threads ", CONFIG_RECEIVE },
 		{ "", "queue: { segment_size: 32MiB }\n", "", "", "queue.segment_size ",
 		  CONFIG_RECEIVE | CONFIG_DELIVER },
 		{ "listeners: [{ port: 25, role: relay }, { port: 26, role: relay }]\n",

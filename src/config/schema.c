@@ -458,6 +458,11 @@ static const struct schema_field config_fields[] = {
 	{ "plus_separator", SCHEMA_TEXT, .form = FORM_SEPARATOR,
 	  MEMBER(struct config, plus_separator), .readers = CONFIG_ALL, .fallback = "+",
 	  .help = "user+detail@ goes to user@; none: the whole is the user." },
+	{ "threads", SCHEMA_NUMBER, MEMBER(struct config, threads), .readers = CONFIG_RECEIVE,
+	  .min = 1, .max = CONFIG_THREADS_MAX, .derived = "half of the machine's cores, 16 at most",
+	  .example = "4",
+	  .help = "Threads that serve clients. On two cores one is enough. A change takes a "
+		  "restart of the server." },
 	{ "relay", SCHEMA_OBJECT, MEMBER(struct config, relay), .readers = CONFIG_RECEIVE,
 	  .object = &relay_object, .help = "Who may send through us without a login." },
 	{ "routes", SCHEMA_OBJECT, SCHEMA_LIST, MEMBER(struct config, routes),

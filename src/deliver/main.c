@@ -15,14 +15,22 @@ enum {
 	WORDS_BYTES_MAX = 4096,
 	ANSWER_BYTES_MAX = 64 * 1024 * 1024,
 	WAKE_QUEUE_MAX = 16,
+	RECEIVES_MAX = 4, // at a time: the one that leaves beside the one that takes its place
 	ARGUMENTS_BYTES_MAX = 256 * 1024,
+};
+
+// One that tells us that something was committed.
+struct receive_link {
+	struct deliver *deliver;
+	struct os_channel *channel; // NULL: none
 };
 
 struct deliver {
 	struct process process;
 	struct facts_client *facts;
 	struct trace_ring *trace;
-	struct os_channel *receive; // tells that something was committed
+	struct receive_link receives[RECEIVES_MAX];
+	unsigned receive_next; // where the next one goes: the oldest's place
 	struct deliverer *deliverer;
 };
 
@@ -66,39 +74,47 @@ static void attach_facts(struct deliver *deliver)
 
 static void on_wake(void *context, struct os_message *message)
 {
-	struct deliver *deliver = context;
+	struct receive_link *link = context;
 
 	for (unsigned i = 0; i < message->fd_count; i++) {
 		os_socket_close(message->fds[i]);
 	}
-	deliverer_wake(deliver->deliverer);
+	deliverer_wake(link->deliver->deliverer);
 }
 
 static void on_receive_closed(void *context, enum error reason)
 {
-	struct deliver *deliver = context;
+	struct receive_link *link = context;
 
 	(void)reason;
-	os_channel_free(deliver->receive);
-	deliver->receive = NULL;
+	os_channel_free(link->channel);
+	link->channel = NULL;
 }
 
+static void add_receive(struct deliver *deliver, int fd)
+{
+	struct receive_link *link = &deliver->receives[deliver->receive_next++ % RECEIVES_MAX];
+
+	os_channel_free(link->channel);
+	*link = (struct receive_link){ .deliver = deliver };
+	if (os_channel_new(deliver->process.loop, fd, WAKE_QUEUE_MAX, on_wake, on_receive_closed,
+			   link, &link->channel) != OK) {
+		LOG(LOG_ERROR, "receive_lost", LOG_TEXT("reason", VIEW("no channel")));
+	}
+}
+
+// An earlier one, which may still be leaving, is heard until it closes its end.
 static void attach_receive(struct deliver *deliver)
 {
 	uint32_t number;
-	int fd = supervision_take_any(&deliver->process.supervision, HANDLE_WAKE, &number);
+	int fd;
 
-	if (fd < 0) {
-		return;
+	while ((fd = supervision_take_any(&deliver->process.supervision, HANDLE_WAKE, &number)) >=
+	       0) {
+		add_receive(deliver, fd);
+		// What was committed while nobody could tell us.
+		deliverer_wake(deliver->deliverer);
 	}
-	os_channel_free(deliver->receive);
-	deliver->receive = NULL;
-	if (os_channel_new(deliver->process.loop, fd, WAKE_QUEUE_MAX, on_wake, on_receive_closed,
-			   deliver, &deliver->receive) != OK) {
-		LOG(LOG_ERROR, "receive_lost", LOG_TEXT("reason", VIEW("no channel")));
-	}
-	// What was committed while nobody could tell us.
-	deliverer_wake(deliver->deliverer);
 }
 
 // ---- what the supervisor says later
@@ -261,7 +277,9 @@ static void done(void *context)
 	deliverer_free(deliver->deliverer);
 	trace_ring_free(deliver->trace);
 	facts_client_free(deliver->facts);
-	os_channel_free(deliver->receive);
+	for (unsigned i = 0; i < RECEIVES_MAX; i++) {
+		os_channel_free(deliver->receives[i].channel);
+	}
 }
 
 int deliver_main(void)

@@ -11,7 +11,7 @@
 #include "os/loop.h"
 
 enum {
-	KEEPER_CLIENTS_MAX = 16,
+	KEEPER_CLIENTS_MAX = 64, // a thread of receive each; twice while one is started anew
 	KEEPER_CONTROL_PEERS_MAX = 64,
 	KEEPER_LOGINS_MAX = 10000, // in hand; limits.logins_waiting may be less
 	KEEPER_RATES_MAX = 100000, // keys of the failure limits

@@ -132,6 +132,11 @@ static void answer(struct supervision *supervision, enum supervision_message typ
 	(void)error;
 }
 
+void supervision_pong(struct supervision *supervision)
+{
+	answer(supervision, SUPERVISION_PONG);
+}
+
 static void on_message(void *context, struct os_message *message)
 {
 	struct supervision *supervision = context;
@@ -156,7 +161,7 @@ static void on_message(void *context, struct os_message *message)
 				       (int32_t)message->id);
 		}
 		break;
-	case SUPERVISION_PING: answer(supervision, SUPERVISION_PONG); break;
+	case SUPERVISION_PING: calls->ping(supervision->context); break;
 	case SUPERVISION_STOP: calls->stop(supervision->context); break;
 	case SUPERVISION_COMMAND:
 		calls->command(supervision->context, message->id, message->payload);

@@ -29,14 +29,14 @@ enum supervision_message {
 	SUPERVISION_PUBLISH, // keeper to the supervisor: a new directory table (one descriptor)
 	SUPERVISION_SETTLED, // to the supervisor: what a later BEGIN ended is in use
 	SUPERVISION_PING,    // to the child: is anybody there?
-	SUPERVISION_PONG,    // to the supervisor: the loop turns
+	SUPERVISION_PONG,    // to the supervisor: every loop of the process turns
 	SUPERVISION_SIBLING, // to keeper: u8 which; id: the process id that it has now
 };
 
 enum handle_kind {
 	HANDLE_CONFIG =
 		1, // sealed page: the typed configuration (config/encode.h), this process's part
-	HANDLE_LISTENER,      // listening socket; number: index of the listener * 256 + its address
+	HANDLE_LISTENER,      // listening socket; number: struct listener_number
 	HANDLE_CERTIFICATE,   // sealed page: certificate chain and key as PEM; number: index
 	HANDLE_DIRECTORY,     // sealed page: the directory table (policy/directory.h)
 	HANDLE_SPOOL_DIR,     // folder
@@ -46,8 +46,8 @@ enum handle_kind {
 	HANDLE_PRESSURE_PAGE, // shared page: free segments and pressure (spool/pages.h)
 	HANDLE_WAKE,          // channel from receive to deliver: "something was committed"
 	HANDLE_FACTS,         // channel to the facts process (link/facts.h)
-	HANDLE_KEEPER,        // channel to keeper (link/keeper.h)
-	HANDLE_CLIENT,      // facts, keeper: the other end of such a channel; number: which process
+	HANDLE_KEEPER,        // channel to keeper (link/keeper.h); number: of the thread
+	HANDLE_CLIENT,      // their other ends: of keeper by thread of receive, of facts by process
 	HANDLE_CONTROL,     // listening local socket for commands
 	HANDLE_LOG,         // where log lines go
 	HANDLE_SYSLOG,      // connected datagram socket
@@ -59,6 +59,24 @@ enum handle_kind {
 enum {
 	SUPERVISION_HANDLES_MAX = 8192, // in one process, replaced ones included
 };
+
+// A socket is known by what it is for: an address of a listener of the configuration, and one of
+// the threads that serve it.
+struct listener_number {
+	unsigned listener; // index in the configuration
+	uint8_t address;   // index in the listener
+	uint8_t thread;
+};
+
+static inline uint32_t listener_number_pack(struct listener_number number)
+{
+	return number.listener << 16 | (uint32_t)number.address << 8 | number.thread;
+}
+
+static inline struct listener_number listener_number_of(uint32_t packed)
+{
+	return (struct listener_number){ packed >> 16, (uint8_t)(packed >> 8), (uint8_t)packed };
+}
 
 struct handle {
 	enum handle_kind kind; // 0: taken or replaced, and swept away soon
@@ -80,6 +98,7 @@ struct supervision {
 struct supervision_calls {
 	void (*changed)(void *context);
 	void (*stop)(void *context);
+	void (*ping)(void *context); // is answered with supervision_pong
 	void (*command)(void *context, uint32_t id, struct view payload);
 	void (*result)(void *context, uint32_t id, struct view payload);
 	void (*sibling)(void *context, uint8_t which, int32_t pid); // NULL: it does not care
@@ -112,6 +131,7 @@ struct handle *supervision_next(struct supervision *supervision, enum handle_kin
 
 enum error supervision_send(struct supervision *supervision, enum supervision_message type,
 			    uint32_t id, struct view payload) must_check;
+void supervision_pong(struct supervision *supervision); // to a ping
 // Tells the supervisor why this process cannot serve, before the loop or on it; the process then
 // ends with status EX_CONFIG (78), and is started again after a while.
 void supervision_fail(struct supervision *supervision, struct view why);

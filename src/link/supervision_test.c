@@ -18,6 +18,7 @@ struct world {
 	int config_before; // as it was when the child heard of the change
 	bool config_before_is_open;
 	bool config_is_fresh, certificate_is_fresh;
+	unsigned pings;
 	unsigned settled, pongs; // that the supervisor has heard
 	uint8_t sibling;
 	int32_t sibling_pid;
@@ -51,8 +52,17 @@ static void on_sibling(void *context, uint8_t which, int32_t pid)
 	os_loop_stop(world->loop);
 }
 
+static void on_ping(void *context)
+{
+	struct world *world = context;
+
+	world->pings++;
+	supervision_pong(&world->child);
+}
+
 static const struct supervision_calls calls = {
 	.changed = on_changed,
+	.ping = on_ping,
 	.sibling = on_sibling,
 	.closed = on_closed,
 };
@@ -295,6 +305,7 @@ static void a_loop_that_turns_answers(void **state)
 	while (!world->pongs) {
 		os_loop_run(world->loop);
 	}
+	assert_int_equal(world->pings, 1);
 	assert_int_equal(world->pongs, 1);
 }
 

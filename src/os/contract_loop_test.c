@@ -15,7 +15,7 @@ static void timers_fire_in_order_of_due_time(void **state)
 	} cases[] = { { 'd', 30 }, { 'a', 0 }, { 'c', 15 }, { 'b', 5 }, { 'z', 45 }, { 'e', 30 } };
 	struct contract *contract = *state;
 	struct contract_timer timers[COUNT_OF(cases)];
-	uint64_t start_ms = os_clock_mono_ms();
+	uint64_t start_ms = os_loop_now_ms(contract->loop);
 
 	for (size_t i = 0; i < COUNT_OF(cases); i++) {
 		contract_timer_set(&timers[i], contract, cases[i].letter, cases[i].delay_ms);
@@ -179,6 +179,86 @@ static void every_job_of_a_pool_is_worked_on_then_done(void **state)
 	assert_int_equal(left, 0);
 }
 
+// A thread with a loop: what is called into it runs there, while its own timers go on.
+struct guest {
+	struct contract *contract;
+	struct os_thread *thread;
+	struct os_timer timer;
+	struct os_wake *wake;
+	char letter;
+};
+
+static void guest_timer(void *context)
+{
+	struct guest *guest = context;
+
+	os_wake_send(guest->wake);
+}
+
+static void guest_moves_in(void *context)
+{
+	struct guest *guest = context;
+
+	contract_happened(guest->contract, guest->letter);
+	os_timer_init(&guest->timer, os_thread_loop(guest->thread), guest_timer, guest);
+	os_timer_set(&guest->timer, 5);
+}
+
+static void guest_moves_out(void *context)
+{
+	struct guest *guest = context;
+
+	os_timer_stop(&guest->timer);
+	contract_happened(guest->contract, guest->letter);
+}
+
+static void a_thread_runs_its_loop_and_what_is_called_into_it(void **state)
+{
+	struct guest guest = { .contract = *state, .letter = 'i' };
+
+	assert_int_equal(os_wake_new(guest.contract->loop, wake_run, guest.contract, &guest.wake),
+			 OK);
+	assert_int_equal(os_thread_new("guest", &guest.thread), OK);
+	os_thread_call(guest.thread, guest_moves_in, &guest);
+	os_loop_run(guest.contract->loop); // until its timer wakes us
+	guest.letter = 'o';
+	os_thread_call(guest.thread, guest_moves_out, &guest);
+	os_thread_free(guest.thread);
+	os_wake_free(guest.wake);
+	assert_string_equal(guest.contract->order, "iwo");
+}
+
+static void answer(void *context)
+{
+	struct guest *guest = context;
+
+	os_wake_send(guest->wake);
+	guest->letter = 'a';
+}
+
+static void calls_into_several_threads_may_overlap(void **state)
+{
+	struct guest guests[3];
+
+	for (size_t i = 0; i < COUNT_OF(guests); i++) {
+		guests[i] = (struct guest){ .contract = *state };
+		assert_int_equal(
+			os_wake_new(guests[i].contract->loop, wake_run, *state, &guests[i].wake),
+			OK);
+		assert_int_equal(os_thread_new("guest", &guests[i].thread), OK);
+		os_thread_begin(guests[i].thread, answer, &guests[i]);
+	}
+	for (size_t i = 0; i < COUNT_OF(guests); i++) {
+		os_thread_end(guests[i].thread);
+		assert_int_equal(guests[i].letter, 'a');
+	}
+	os_loop_run(guests[0].contract->loop);
+	for (size_t i = 0; i < COUNT_OF(guests); i++) {
+		os_thread_free(guests[i].thread);
+		os_wake_free(guests[i].wake);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -189,6 +269,8 @@ int main(void)
 		CONTRACT_TEST(several_wakes_before_the_loop_runs_call_once),
 		CONTRACT_TEST(wake_from_a_worker_arrives),
 		CONTRACT_TEST(every_job_of_a_pool_is_worked_on_then_done),
+		CONTRACT_TEST(a_thread_runs_its_loop_and_what_is_called_into_it),
+		CONTRACT_TEST(calls_into_several_threads_may_overlap),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,6 @@
 // The log: one event per line, text or JSON, to standard error, syslog or a file. Only processes
-// log; the floors below return what there is to say. Values are escaped here, always (attack A24).
+// log, from any thread; the floors below return what there is to say. Values are escaped here,
+// always (attack A24).
 #pragma once
 
 #include <stdbool.h>
@@ -31,7 +32,8 @@ struct log_settings {
 	int syslog_fd; // a datagram socket to /dev/log handed over by the supervisor; -1 where none
 };
 
-void log_setup(const char *process, struct log_settings settings); // again after a reload
+// Again after a reload: once it has returned, no thread uses the earlier descriptors.
+void log_setup(const char *process, struct log_settings settings);
 // The local syslog daemon's socket, for syslog_fd. ERROR_NOT_FOUND, ERROR_REFUSED: there is none.
 enum error log_open_syslog(int *ret_fd) must_check;
 // event is a fixed word such as "delivered" or "connect": it says what the line is about.

@@ -38,6 +38,7 @@ enum error os_process_reap(struct os_exit *ret_exit) must_check;
 // as "READY=1" (systemd's sd_notify).
 enum error os_process_notify(struct view state) must_check;
 void os_process_name(const char *name); // as ps shows it
+unsigned os_process_core_count(void);   // that it may run on; at least 1
 pid_t os_process_id(void);
 void os_process_pause(uint64_t ms); // blocks the thread: for start-up only
 enum error os_process_become(struct os_user user) must_check; // gid, groups, uid; not to be undone

@@ -28,8 +28,8 @@ bool os_address_equal(const struct os_address *a, const struct os_address *b);  
 
 struct os_listen_options {
 	int backlog;
-	bool reuse_port; // one socket per thread on the same port
-	bool only_v6;    // always set for the any address of IPv6
+	bool reuse_port; // one socket per thread on the same port; all of one user
+	bool is_first;   // of these: ERROR_BUSY where anybody listens there, who shares or not
 };
 
 enum error os_socket_listen(const struct os_address *address, struct os_listen_options options,

@@ -5,6 +5,22 @@
 
 #include "os/loop.h"
 
+// A thread that runs a loop of its own. What lives on that loop is made, used and freed by calls
+// into the thread.
+struct os_thread;
+
+enum error os_thread_new(const char *name, struct os_thread **ret_thread) must_check;
+struct os_loop *os_thread_loop(const struct os_thread *thread);
+// From the one thread that made it: fn runs once, on the loop, and os_thread_end waits until it has
+// returned. Each begin has its end before the next one. Between the two the caller may begin calls
+// into other threads, so that it waits for the slowest and not for the sum.
+void os_thread_begin(struct os_thread *thread, void (*fn)(void *context), void *context);
+void os_thread_end(struct os_thread *thread);
+void os_thread_call(struct os_thread *thread, void (*fn)(void *context), void *context); // both
+// Ends the loop after the turn that it is in, then the thread. Nothing is left on the loop but what
+// may outlive its run (os_loop_free). Accepts NULL.
+void os_thread_free(struct os_thread *thread);
+
 // One thread with one task: after os_worker_kick, run is called at least once on that thread;
 // kicks while it runs make it run once more. A kick that finds it busy costs no system call.
 struct os_worker;

@@ -42,6 +42,17 @@ static void on_command(void *context, uint32_t id, struct view payload)
 	process->role->command(process->context, id, payload);
 }
 
+static void on_ping(void *context)
+{
+	struct process *process = context;
+
+	if (process->role->ping) {
+		process->role->ping(process->context);
+	} else {
+		process_pong(process);
+	}
+}
+
 static void on_result(void *context, uint32_t id, struct view payload)
 {
 	struct process *process = context;
@@ -74,6 +85,7 @@ static void on_closed(void *context)
 static const struct supervision_calls calls = {
 	.changed = on_changed,
 	.stop = on_stop,
+	.ping = on_ping,
 	.command = on_command,
 	.result = on_result,
 	.sibling = on_sibling,
@@ -145,6 +157,13 @@ void process_leave(void *context)
 	struct process *process = context;
 
 	os_loop_stop(process->loop);
+}
+
+void process_pong(void *context)
+{
+	struct process *process = context;
+
+	supervision_pong(&process->supervision);
 }
 
 // ---- for start and changed

@@ -25,6 +25,8 @@ struct process_role {
 	enum error (*changed)(void *context, struct buffer *said);
 	void (*stop)(void *context); // finish what is in flight, then process_leave
 	void (*command)(void *context, uint32_t id, struct view payload);
+	// Does it get on? process_pong once all its loops have turned. NULL: the main loop is all.
+	void (*ping)(void *context);
 	void (*result)(void *context, uint32_t id, struct view payload); // NULL: it asks nothing
 	void (*sibling)(void *context, uint8_t which, int32_t pid);      // NULL: it does not care
 	// Frees what start made, all or a part of it, but the loop.
@@ -47,6 +49,9 @@ struct process {
 int process_run(struct process *process, const struct process_role *role, void *context);
 // Ends the loop; takes a struct process, so that it can be handed over as a call.
 void process_leave(void *process);
+
+// The answer to a ping; takes a struct process, likewise.
+void process_pong(void *process);
 
 // ---- for start and changed
 

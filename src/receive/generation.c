@@ -8,13 +8,13 @@
 
 struct receive_generation *receive_generation_ref(struct receive_generation *generation)
 {
-	generation->users++;
+	atomic_fetch_add(&generation->users, 1);
 	return generation;
 }
 
 void receive_generation_unref(struct receive_generation *generation)
 {
-	if (!generation || --generation->users) {
+	if (!generation || atomic_fetch_sub(&generation->users, 1) != 1) {
 		return;
 	}
 	for (size_t i = 0; i < generation->listener_count; i++) {

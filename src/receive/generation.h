@@ -1,7 +1,10 @@
 // What a reload replaces as a whole: the configuration, and what is made from it for each listener.
 // Sessions hold the generation that they began with, so a reload changes nothing under them. It is
-// counted: made with one user. One thread.
+// counted: made with one user, and freed by whichever thread gives it back last. Immutable but for
+// the count: any thread.
 #pragma once
+
+#include <stdatomic.h>
 
 #include "config/config.h"
 #include "link/tls.h"
@@ -15,7 +18,7 @@ struct receive_listener {
 };
 
 struct receive_generation {
-	unsigned users;
+	atomic_uint users;
 	struct arena arena;
 	const struct config *config;
 	struct receive_listener *listeners; // in the order of config->listeners

@@ -10,28 +10,26 @@
 #include "os/socket.h"
 #include "process/process.h"
 #include "process/trace.h"
-#include "receive/receiver.h"
+#include "receive/threads.h"
 
 enum {
-	POOL_THREADS = 2,
-	POOL_JOBS_MAX = 100000,
-	DESCRIPTORS_SPARE = 256, // beyond connections and large bodies
+	DESCRIPTORS_SPARE = 256,      // beyond connections and large bodies
+	DESCRIPTORS_PER_THREAD = 256, // its listeners, twice during a reload, and its loop's own
 	WAKE_QUEUE_MAX = 16,
 	STATUS_BYTES_MAX = 4096,
 };
 
 struct receive {
 	struct process process;
-	struct os_pool *pool;
 	struct spool_writer *writer;
 	struct spool_commit_page *commit;
 	const struct spool_queue_page *queue;
 	struct os_wake *committed;  // from the committer's thread
 	struct os_channel *deliver; // told that something was committed
 	struct receive_common *common;
-	struct keeper_client *keeper;
 	struct trace_ring *trace;
-	struct receiver *receiver;
+	struct receive_threads *threads;
+	unsigned thread_count;
 	uint8_t ticket_secret[TLS_TICKET_SECRET_SIZE];
 	unsigned family;
 };
@@ -92,34 +90,39 @@ static enum error load_generation(struct receive *receive, struct buffer *proble
 	return error;
 }
 
-// The listening sockets are duplicated by the kernel for each reload; the receiver takes them.
+// The listening sockets are duplicated by the kernel for each reload; the threads take them.
 static enum error hand_over_sockets(struct receive *receive, struct receive_generation *generation)
 {
-	struct receiver_socket sockets[RECEIVER_LISTENERS_MAX];
+	struct supervision *supervision = &receive->process.supervision;
+	struct receive_socket *sockets = calloc(supervision->count + 1, sizeof *sockets);
 	unsigned count = 0, position = 0;
 	struct handle *handle;
+	enum error error;
 
-	while (count < RECEIVER_LISTENERS_MAX &&
-	       (handle = supervision_next(&receive->process.supervision, HANDLE_LISTENER,
-					  &position))) {
-		int fd;
+	if (!sockets) {
+		return ERROR_NO_MEMORY;
+	}
+	while ((handle = supervision_next(supervision, HANDLE_LISTENER, &position))) {
+		struct listener_number number = listener_number_of(handle->number);
+		struct receive_socket *socket = &sockets[count];
 
-		if (handle->number / 256 >= generation->listener_count) {
-			continue;
-		}
-		if (os_socket_duplicate(handle->fd, &fd) == OK) {
-			sockets[count++] =
-				(struct receiver_socket){ .fd = fd, .index = handle->number / 256 };
+		socket->thread = number.thread;
+		socket->socket.index = number.listener;
+		if (number.listener < generation->listener_count &&
+		    os_socket_duplicate(handle->fd, &socket->socket.fd) == OK) {
+			count++;
 		}
 	}
-	return receiver_configure(receive->receiver, generation, sockets, count);
+	error = receive_threads_configure(receive->threads, generation, sockets, count);
+	free(sockets);
+	return error;
 }
 
 static void use_directory(void *context, struct directory directory)
 {
 	struct receive *receive = context;
 
-	receiver_set_directory(receive->receiver, directory);
+	receive_threads_set_directory(receive->threads, directory);
 }
 
 static enum error configure(struct receive *receive, struct buffer *problem)
@@ -141,10 +144,14 @@ static enum error configure(struct receive *receive, struct buffer *problem)
 
 static void attach_keeper(struct receive *receive)
 {
-	int fd = supervision_take(&receive->process.supervision, HANDLE_KEEPER, 0);
+	uint32_t thread;
+	int fd;
 
-	if (fd >= 0 && keeper_client_attach(receive->keeper, fd) != OK) {
-		LOG(LOG_ERROR, "keeper_lost", LOG_TEXT("reason", VIEW("no channel")));
+	while ((fd = supervision_take_any(&receive->process.supervision, HANDLE_KEEPER, &thread)) >=
+	       0) {
+		if (receive_threads_attach_keeper(receive->threads, thread, fd) != OK) {
+			LOG(LOG_ERROR, "keeper_lost", LOG_TEXT("reason", VIEW("no channel")));
+		}
 	}
 }
 
@@ -211,15 +218,24 @@ static enum error on_changed(void *context, struct buffer *said)
 static void on_stop(void *context)
 {
 	struct receive *receive = context;
+	uint64_t connections[CONFIG_THREADS_MAX];
+	struct receiver_counters counters = receive_threads_counters(receive->threads, connections);
 
-	LOG(LOG_INFO, "stopping",
-	    LOG_NUMBER("sessions", receiver_counters(receive->receiver).sessions));
-	receiver_stop(receive->receiver, process_leave, &receive->process);
+	LOG(LOG_INFO, "stopping", LOG_NUMBER("sessions", counters.sessions));
+	receive_threads_stop(receive->threads, process_leave, &receive->process);
 }
 
-static void add_status(struct buffer *out, const struct receive *receive)
+static void on_ping(void *context)
 {
-	struct receiver_counters counters = receiver_counters(receive->receiver);
+	struct receive *receive = context;
+
+	receive_threads_ping(receive->threads, process_pong, &receive->process);
+}
+
+static void add_status(struct buffer *out, struct receive *receive)
+{
+	uint64_t connections[CONFIG_THREADS_MAX];
+	struct receiver_counters counters = receive_threads_counters(receive->threads, connections);
 	struct spool_writer_status writer = spool_writer_status(receive->writer);
 	const struct {
 		const char *name;
@@ -257,6 +273,11 @@ static void add_status(struct buffer *out, const struct receive *receive)
 		buffer_printf(out, "\"%s\":%llu,", numbers[i].name,
 			      (unsigned long long)numbers[i].value);
 	}
+	buffer_printf(out, "\"threads\":%u,\"connections_by_thread\":[", receive->thread_count);
+	for (unsigned i = 0; i < receive->thread_count; i++) {
+		buffer_printf(out, "%s%llu", i ? "," : "", (unsigned long long)connections[i]);
+	}
+	buffer_add_text(out, "],");
 	process_trace_add_status(out, receive->trace);
 	buffer_printf(out, "\"spool\":\"%s\"}", error_text(writer.error));
 }
@@ -316,9 +337,22 @@ static enum error open_writer(struct receive *receive, const struct config *conf
 				 receive->process.loop, &settings, &receive->writer);
 }
 
+static enum error open_threads(struct receive *receive)
+{
+	struct receive_threads_parts parts = {
+		.loop = receive->process.loop,
+		.count = receive->thread_count,
+		.family = receive->family,
+		.common = receive->common,
+		.writer = receive->writer,
+		.trace = receive->trace,
+	};
+
+	return receive_threads_new(&parts, &receive->threads);
+}
+
 static enum error open_all(struct receive *receive, const struct config *config)
 {
-	struct receiver_parts parts = { 0 };
 	enum error error = os_loop_new(&receive->process.loop);
 
 	if (error == OK) {
@@ -329,30 +363,13 @@ static enum error open_all(struct receive *receive, const struct config *config)
 				    &receive->committed);
 	}
 	if (error == OK) {
-		error = os_pool_new(receive->process.loop, "receive-bodies", POOL_THREADS,
-				    POOL_JOBS_MAX, &receive->pool);
-	}
-	if (error == OK) {
 		error = open_writer(receive, config);
-	}
-	if (error == OK) {
-		error = keeper_client_new(receive->process.loop, -1, &receive->keeper);
 	}
 	if (error == OK) {
 		error = process_trace_new(&receive->process, receive->family, config,
 					  &receive->trace);
 	}
-	if (error == OK) {
-		parts.loop = receive->process.loop;
-		parts.common = receive->common;
-		parts.writer = receive->writer;
-		parts.pool = receive->pool;
-		parts.keeper = receive->keeper;
-		parts.trace = receive->trace;
-		parts.node = (uint8_t)(receive->family * 16);
-		error = receiver_new(&parts, &receive->receiver);
-	}
-	return error;
+	return error == OK ? open_threads(receive) : error;
 }
 
 static enum error shut_door(struct receive *receive, const struct config *config,
@@ -362,7 +379,8 @@ static enum error shut_door(struct receive *receive, const struct config *config
 	struct os_sandbox door = {
 		.rights = OS_MAY_OPEN | OS_MAY_CREATE | OS_MAY_THREAD | OS_MAY_ACCEPT,
 		.write_dirs = dirs,
-		.descriptors_max = config->limits.connections * 2 + DESCRIPTORS_SPARE,
+		.descriptors_max = config->limits.connections * 2 + DESCRIPTORS_SPARE +
+				   config->threads * DESCRIPTORS_PER_THREAD,
 	};
 
 	return process_shut_door(&receive->process, door, said);
@@ -378,6 +396,7 @@ static enum error start(void *context, struct buffer *said)
 		return error;
 	}
 	process_log(&receive->process, generation->config);
+	receive->thread_count = (unsigned)generation->config->threads;
 	error = shut_door(receive, generation->config, said);
 	if (error == OK) {
 		error = open_all(receive, generation->config);
@@ -405,12 +424,10 @@ static void done(void *context)
 {
 	struct receive *receive = context;
 
-	receiver_free(receive->receiver);
+	receive_threads_free(receive->threads);
 	trace_ring_free(receive->trace);
-	os_pool_free(receive->pool);
 	receive_common_free(receive->common);
 	spool_writer_close(receive->writer);
-	keeper_client_free(receive->keeper);
 	os_channel_free(receive->deliver);
 	os_wake_free(receive->committed);
 }
@@ -427,6 +444,7 @@ int receive_main(void)
 		.changed = on_changed,
 		.stop = on_stop,
 		.command = on_command,
+		.ping = on_ping,
 		.done = done,
 	};
 	struct receive receive = { 0 };

@@ -21,7 +21,7 @@ struct receiver_parts {
 	struct os_pool *pool;         // for large bodies
 	struct keeper_client *keeper; // NULL: no logins
 	struct trace_ring *trace;     // NULL: no trace
-	uint8_t node;                 // for queue ids: family * 16 + thread
+	uint8_t node;                 // for queue ids: no other receiver's
 };
 
 struct receiver_counters {

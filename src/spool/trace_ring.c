@@ -11,12 +11,12 @@ enum { KEPT_BYTES = 2 * TRACE_WRITE_BYTES, TIDY_MS = 3600 * 1000 };
 
 struct trace_ring {
 	// the loop's
-	struct os_loop *loop;
 	struct os_timer timer;
 	struct trace_ring_settings settings;
 	enum error told;
-	bool is_soon; // the timer is set to write, not to tidy
+
 	struct os_worker *worker;
+	struct os_wake *soon; // sets the timer to write, not to tidy
 
 	pthread_mutex_t lock; // never held across I/O
 	struct buffer gathered;
@@ -27,7 +27,9 @@ struct trace_ring {
 	struct trace_store store;
 	uint64_t paused_until_ms; // monotonic
 
-	_Atomic int error; // enum error
+	atomic_bool is_on;
+	atomic_bool is_soon; // soon was sent
+	_Atomic int error;   // enum error
 	_Atomic uint64_t records, dropped, lost, bytes, segments;
 };
 
@@ -108,9 +110,16 @@ static void on_timer(void *context)
 	struct trace_ring *ring = context;
 
 	tell(ring); // of the write before
-	ring->is_soon = false;
+	atomic_store(&ring->is_soon, false);
 	os_timer_set(&ring->timer, TIDY_MS);
 	os_worker_kick(ring->worker);
+}
+
+static void on_soon(void *context)
+{
+	struct trace_ring *ring = context;
+
+	os_timer_set(&ring->timer, TRACE_WRITE_MS);
 }
 
 enum error trace_ring_new(int dir, struct os_loop *loop, const struct trace_ring_settings *settings,
@@ -122,14 +131,18 @@ enum error trace_ring_new(int dir, struct os_loop *loop, const struct trace_ring
 	if (!ring) {
 		return ERROR_NO_MEMORY;
 	}
-	ring->loop = loop;
 	ring->settings = *settings;
 	ring->limits = settings->limits;
+	ring->is_on = settings->limits.size_bytes != 0;
 	ring->gathered = ring->writing = buffer_with_max(TRACE_BUFFER_BYTES_MAX);
 	trace_store_init(&ring->store, dir, settings);
 	pthread_mutex_init(&ring->lock, NULL);
-	error = os_worker_new(loop, "trace", run, ring, &ring->worker);
+	error = os_wake_new(loop, on_soon, ring, &ring->soon);
+	if (error == OK) {
+		error = os_worker_new(loop, "trace", run, ring, &ring->worker);
+	}
 	if (error != OK) {
+		os_wake_free(ring->soon);
 		pthread_mutex_destroy(&ring->lock);
 		free(ring);
 		return error;
@@ -146,6 +159,7 @@ void trace_ring_free(struct trace_ring *ring)
 		return;
 	}
 	os_timer_stop(&ring->timer);
+	os_wake_free(ring->soon);
 	os_worker_free(ring->worker);
 	run(ring);
 	tell(ring);
@@ -158,7 +172,7 @@ void trace_ring_free(struct trace_ring *ring)
 
 void trace_ring_set_limits(struct trace_ring *ring, struct trace_limits limits)
 {
-	ring->settings.limits = limits;
+	atomic_store(&ring->is_on, limits.size_bytes != 0);
 	pthread_mutex_lock(&ring->lock);
 	ring->limits = limits;
 	pthread_mutex_unlock(&ring->lock);
@@ -169,7 +183,7 @@ struct trace_steps trace_ring_steps(const struct trace_ring *ring)
 {
 	struct trace_steps steps = { 0 };
 
-	if (ring && ring->settings.limits.size_bytes) {
+	if (ring && atomic_load(&ring->is_on)) {
 		trace_steps_init(&steps);
 	}
 	return steps;
@@ -204,9 +218,8 @@ void trace_ring_add(struct trace_ring *ring, uint64_t id, struct trace_steps *st
 		}
 		if (gathered >= TRACE_WRITE_BYTES) {
 			os_worker_kick(ring->worker);
-		} else if (!ring->is_soon) {
-			ring->is_soon = true;
-			os_timer_set(&ring->timer, TRACE_WRITE_MS);
+		} else if (!atomic_exchange(&ring->is_soon, true)) {
+			os_wake_send(ring->soon);
 		}
 	}
 	trace_steps_clear(steps);

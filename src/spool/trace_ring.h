@@ -3,8 +3,8 @@
 // never delays mail: nothing is synced; a full buffer drops records, a failing or full disk pauses
 // tracing, and both only count.
 //
-// One ring per writing process; all calls on the loop's thread. Limits: TRACE_BUFFER_BYTES_MAX in
-// memory, size_bytes on disk, segments no older than keep_ms.
+// One ring per writing process. Steps, adding and status: any thread; all else on the loop's.
+// Limits: TRACE_BUFFER_BYTES_MAX in memory, size_bytes on disk, segments no older than keep_ms.
 #pragma once
 
 #include "os/loop.h"

@@ -96,7 +96,7 @@ static void add_ports(struct buffer *out, const struct material *material)
 	for (unsigned i = 0; i < material->socket_count; i++) {
 		const struct material_socket *socket = &material->sockets[i];
 		const struct config_listener *listener =
-			&material->config->listeners.items[socket->number / 256];
+			&material->config->listeners.items[socket->number.listener];
 		struct buffer address = buffer_with_max(128);
 
 		os_address_add_text(&address, &socket->address);

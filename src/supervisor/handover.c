@@ -9,10 +9,11 @@ static const struct edge {
 	enum child_name from, to;
 	enum handle_kind from_kind, to_kind;
 	uint32_t from_number, to_number;
+	bool per_thread; // of receive: the numbers count up
 } edges[] = {
-	{ CHILD_RECEIVE, CHILD_KEEPER, HANDLE_KEEPER, HANDLE_CLIENT, 0, CHILD_RECEIVE },
-	{ CHILD_DELIVER, CHILD_FACTS, HANDLE_FACTS, HANDLE_CLIENT, 0, CHILD_DELIVER },
-	{ CHILD_RECEIVE, CHILD_DELIVER, HANDLE_WAKE, HANDLE_WAKE, 0, RECEIVE_FAMILY },
+	{ CHILD_RECEIVE, CHILD_KEEPER, HANDLE_KEEPER, HANDLE_CLIENT, 0, 0, true },
+	{ CHILD_DELIVER, CHILD_FACTS, HANDLE_FACTS, HANDLE_CLIENT, 0, CHILD_DELIVER, false },
+	{ CHILD_RECEIVE, CHILD_DELIVER, HANDLE_WAKE, HANDLE_WAKE, 0, RECEIVE_FAMILY, false },
 };
 
 static void hand(struct child *child, enum handle_kind kind, uint32_t number, int fd)
@@ -62,13 +63,18 @@ static void hand_sockets(struct child *child)
 	for (unsigned i = 0; i < child->listener_count; i++) {
 		hand(child, HANDLE_LISTENER, child->listeners[i], -1);
 	}
+	child->listener_count = 0;
 	for (unsigned i = 0; i < material->socket_count; i++) {
 		const struct material_socket *socket = &material->sockets[i];
+		struct listener_number number = socket->number;
 
-		hand(child, HANDLE_LISTENER, socket->number, socket->fd);
-		child->listeners[i] = socket->number;
+		for (unsigned thread = 0; thread < material->threads; thread++) {
+			number.thread = (uint8_t)thread;
+			child->listeners[child->listener_count] = listener_number_pack(number);
+			hand(child, HANDLE_LISTENER, child->listeners[child->listener_count++],
+			     socket->fds[thread]);
+		}
 	}
-	child->listener_count = material->socket_count;
 }
 
 // What depends on the configuration.
@@ -127,24 +133,40 @@ static void hand_own(struct child *child)
 	}
 }
 
+static void hand_channel(struct child *from, struct child *to, const struct edge *edge,
+			 unsigned thread)
+{
+	int ends[2];
+	enum error error = os_channel_pair(ends);
+
+	if (error != OK) {
+		child_log(LOG_ERROR, "handover_failed", from, view_from_text(error_text(error)));
+		return;
+	}
+	hand(from, edge->from_kind, edge->from_number + thread, ends[0]);
+	hand(to, edge->to_kind, edge->to_number + thread, ends[1]);
+	os_socket_close(ends[0]);
+	os_socket_close(ends[1]);
+}
+
 // New channels for the edges that this child has; neighbours that run are told at once.
 static void hand_channels(struct child *child)
 {
+	struct crew *crew = child->crew;
+
 	for (size_t i = 0; i < sizeof edges / sizeof *edges; i++) {
 		const struct edge *edge = &edges[i];
-		bool is_from = edge->from == child->name;
-		struct child *other = &child->crew->children[is_from ? edge->to : edge->from];
-		int ends[2];
+		struct child *from = &crew->children[edge->from];
+		struct child *to = &crew->children[edge->to];
+		unsigned count = edge->per_thread ? crew->material->threads : 1;
 
-		if ((!is_from && edge->to != child->name) || !other->channel ||
-		    os_channel_pair(ends) != OK) {
+		if ((from != child && to != child) || !from->channel || !to->channel) {
 			continue;
 		}
-		hand(is_from ? child : other, edge->from_kind, edge->from_number, ends[0]);
-		hand(is_from ? other : child, edge->to_kind, edge->to_number, ends[1]);
-		os_socket_close(ends[0]);
-		os_socket_close(ends[1]);
-		begin(other);
+		for (unsigned thread = 0; thread < count; thread++) {
+			hand_channel(from, to, edge, thread);
+		}
+		begin(from == child ? to : from);
 	}
 }
 

@@ -46,11 +46,14 @@ enum error material_load(const char *config_path, struct buffer *said,
 
 static enum error seal_configs(struct material *material)
 {
+	struct config config = *material->config;
+
+	config.threads = material->threads;
 	for (int i = 0; i < CONFIG_COUNT; i++) {
 		struct buffer bytes = buffer_with_max(CONFIG_ENCODED_MAX);
 		enum error error;
 
-		config_encode(material->config, readers[i], &bytes);
+		config_encode(&config, readers[i], &bytes);
 		error = buffer_error(&bytes);
 		if (error == OK) {
 			error = os_page_sealed("config", buffer_view(&bytes),
@@ -90,6 +93,7 @@ enum error material_prepare(struct material *material, const struct material *ol
 {
 	enum error error = open_log(material, said);
 
+	material->threads = old ? old->threads : (unsigned)material->config->threads;
 	if (error == OK) {
 		error = certificates_load(material, dirs->tls, said);
 	}

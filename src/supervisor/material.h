@@ -4,27 +4,29 @@
 #pragma once
 
 #include "config/load.h"
+#include "link/supervision.h"
 #include "os/log.h"
 #include "os/process.h"
 #include "os/socket.h"
 
 enum {
 	MATERIAL_CONFIG_BYTES_MAX = 512 * 1024 * 1024, // the configuration in memory
-	MATERIAL_SOCKETS_MAX = 1024,
+	MATERIAL_SOCKETS_MAX = 1024,                   // descriptors of listening sockets
 	MATERIAL_CERTIFICATES_MAX = 1024,
 };
 
 struct material_socket {
-	uint32_t number; // index of the listener * 256 + its address
+	struct listener_number number; // of the first thread's
 	struct os_address address;
-	int fd;
+	int fds[CONFIG_THREADS_MAX]; // one for each of receive's threads
 };
 
 struct material {
 	struct arena arena;
 	struct config_loaded loaded;
 	const struct config *config;
-	int configs[4]; // pages: receive, deliver, facts, keeper
+	int configs[4];   // pages: receive, deliver, facts, keeper
+	unsigned threads; // of receive: as many as at the start, whatever a reload says
 	struct material_socket *sockets;
 	unsigned socket_count;
 	int *certificates; // pages

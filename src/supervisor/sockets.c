@@ -11,14 +11,15 @@ enum {
 	BIND_PAUSE_MS = 50,
 };
 
-static int find(const struct material *material, const struct os_address *address)
+static const struct material_socket *find(const struct material *material,
+					  const struct os_address *address)
 {
 	for (unsigned i = 0; material && i < material->socket_count; i++) {
 		if (os_address_equal(&material->sockets[i].address, address)) {
-			return material->sockets[i].fd;
+			return &material->sockets[i];
 		}
 	}
-	return -1;
+	return NULL;
 }
 
 // Somebody else's program does not let go; ours that may still be dying does.
@@ -31,15 +32,43 @@ static bool is_worth_waiting(const struct os_address *address)
 }
 
 // deadline_ms 0: without waiting.
-static enum error listen_patiently(const struct os_address *address, uint64_t deadline_ms,
+static enum error listen_patiently(const struct os_address *address,
+				   struct os_listen_options options, uint64_t deadline_ms,
 				   int *ret_fd)
 {
-	struct os_listen_options options = { .backlog = BACKLOG, .reuse_port = false };
 	enum error error;
 
 	while ((error = os_socket_listen(address, options, ret_fd)) == ERROR_BUSY &&
 	       os_clock_mono_ms() < deadline_ms && is_worth_waiting(address)) {
 		os_process_pause(BIND_PAUSE_MS);
+	}
+	return error;
+}
+
+// Nobody else may have the port, not even somebody who would share it with us.
+static enum error listen_for_all(const struct os_address *address, unsigned threads,
+				 uint64_t deadline_ms, int *ret_fds)
+{
+	struct os_listen_options options = {
+		.backlog = BACKLOG,
+		.reuse_port = threads > 1,
+		.is_first = threads > 1,
+	};
+	enum error error = listen_patiently(address, options, deadline_ms, &ret_fds[0]);
+
+	options.is_first = false;
+	for (unsigned i = 1; i < threads && error == OK; i++) {
+		error = os_socket_listen(address, options, &ret_fds[i]);
+	}
+	return error;
+}
+
+static enum error take_over(const struct material_socket *existing, unsigned threads, int *ret_fds)
+{
+	enum error error = OK;
+
+	for (unsigned i = 0; i < threads && error == OK; i++) {
+		error = os_socket_duplicate(existing->fds[i], &ret_fds[i]);
 	}
 	return error;
 }
@@ -67,23 +96,35 @@ static void say_why_not(const struct os_address *address, enum error error, stru
 	buffer_add_byte(said, '\n');
 }
 
-static enum error bind_one(struct material *material, const struct material *old, uint32_t number,
-			   const struct os_address *address, uint64_t deadline_ms,
-			   struct buffer *said)
+static void close_all(struct material_socket *socket)
+{
+	for (unsigned i = 0; i < CONFIG_THREADS_MAX; i++) {
+		os_socket_close(socket->fds[i]);
+	}
+}
+
+static enum error bind_one(struct material *material, const struct material *old,
+			   struct listener_number number, const struct os_address *address,
+			   uint64_t deadline_ms, struct buffer *said)
 {
 	struct material_socket *socket = &material->sockets[material->socket_count];
-	int existing = find(old, address);
+	const struct material_socket *existing = find(old, address);
+	unsigned threads = material->threads;
 	enum error error;
 
-	if (material->socket_count == MATERIAL_SOCKETS_MAX) {
+	if ((material->socket_count + 1) * threads > MATERIAL_SOCKETS_MAX) {
+		buffer_printf(said, "more than %u addresses to listen on, with %u threads\n",
+			      MATERIAL_SOCKETS_MAX / threads, threads);
 		return ERROR_LIMIT;
 	}
 	*socket = (struct material_socket){ .number = number, .address = *address };
-	error = existing >= 0 ? os_socket_duplicate(existing, &socket->fd)
-			      : listen_patiently(address, deadline_ms, &socket->fd);
+	memset(socket->fds, -1, sizeof socket->fds);
+	error = existing ? take_over(existing, threads, socket->fds)
+			 : listen_for_all(address, threads, deadline_ms, socket->fds);
 	if (error == OK) {
 		material->socket_count++;
 	} else {
+		close_all(socket);
 		say_why_not(address, error, said);
 	}
 	return error;
@@ -98,7 +139,7 @@ static struct os_address address_of(const struct ip_address *ip, uint16_t port)
 }
 
 static enum error bind_listener(struct material *material, const struct material *old,
-				uint32_t index, uint64_t deadline_ms, struct buffer *said)
+				unsigned index, uint64_t deadline_ms, struct buffer *said)
 {
 	static const struct ip_address any[] = { { .family = 4 }, { .family = 6 } };
 	const struct config_listener *listener = &material->config->listeners.items[index];
@@ -111,8 +152,8 @@ static enum error bind_listener(struct material *material, const struct material
 		struct os_address address =
 			address_of(everywhere ? &any[i] : &listener->addresses.items[i], port);
 
-		error = bind_one(material, old, index * 256 + (uint32_t)i, &address, deadline_ms,
-				 said);
+		error = bind_one(material, old, (struct listener_number){ index, (uint8_t)i, 0 },
+				 &address, deadline_ms, said);
 		if (everywhere && i == 1 && error == ERROR_UNSUPPORTED) {
 			error = OK; // a machine without IPv6; the line above says so
 		}
@@ -133,7 +174,7 @@ enum error sockets_open(struct material *material, const struct material *old, s
 		return ERROR_NO_MEMORY;
 	}
 	for (size_t i = 0; i < config->listeners.count && error == OK; i++) {
-		error = bind_listener(material, old, (uint32_t)i, deadline_ms, said);
+		error = bind_listener(material, old, (unsigned)i, deadline_ms, said);
 	}
 	return error;
 }
@@ -141,7 +182,7 @@ enum error sockets_open(struct material *material, const struct material *old, s
 void sockets_close(struct material *material)
 {
 	for (unsigned i = 0; i < material->socket_count; i++) {
-		os_socket_close(material->sockets[i].fd);
+		close_all(&material->sockets[i]);
 	}
 	material->socket_count = 0;
 }

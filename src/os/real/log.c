@@ -18,7 +18,8 @@ enum {
 };
 
 // The one state of the process as a whole: where its lines go. log_setup writes it, at the start
-// and at a reload; any thread reads it.
+// and at a reload; any thread reads it. The lock is held while a line is written: after log_setup
+// nobody uses the earlier descriptors, which are closed then, and no line is cut by another.
 static struct {
 	pthread_mutex_t lock;
 	atomic_int level;
@@ -79,25 +80,27 @@ void log_event(enum log_level level, const char *event, const struct log_field *
 	       unsigned count)
 {
 	struct buffer line = buffer_with_max(LINE_MAX_BYTES);
-	struct log_settings settings;
 	const char *process;
+	bool json;
 
 	if ((int)level > atomic_load_explicit(&setup.level, memory_order_relaxed)) {
 		return;
 	}
 	pthread_mutex_lock(&setup.lock);
-	settings = setup.settings;
+	json = setup.settings.json;
 	process = setup.process;
 	pthread_mutex_unlock(&setup.lock);
 	buffer_reserve(&line, LINE_FIRST_BYTES);
-	log_format(&line, settings.json, os_clock_wall_ms(), process, level, event, fields, count);
+	log_format(&line, json, os_clock_wall_ms(), process, level, event, fields, count);
 	if (buffer_error(&line) == OK) {
-		if (settings.fd >= 0) {
-			write_line(settings.fd, buffer_view(&line));
+		pthread_mutex_lock(&setup.lock);
+		if (setup.settings.fd >= 0) {
+			write_line(setup.settings.fd, buffer_view(&line));
 		} else {
-			send_syslog(settings.syslog_fd, process, level, settings.json,
+			send_syslog(setup.settings.syslog_fd, process, level, json,
 				    buffer_view(&line));
 		}
+		pthread_mutex_unlock(&setup.lock);
 	}
 	buffer_done(&line);
 }

@@ -2,9 +2,11 @@
 #include "os/log.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static void one_line_is_written_per_event_at_its_level(void **state)
@@ -80,12 +82,49 @@ static void lines_of_threads_do_not_mix(void **state)
 	fclose(file);
 }
 
+enum { RELOADS = 300 };
+
+// What the descriptor of an earlier log becomes is somebody else's, such as a client's connection.
+static void no_line_goes_to_who_got_the_descriptor_of_an_earlier_log(void **state)
+{
+	FILE *files[2] = { tmpfile(), tmpfile() }, *stranger = tmpfile();
+	pthread_t threads[THREADS];
+	struct stat status;
+	int now = -1;
+
+	(void)state;
+	for (unsigned i = 0; i < RELOADS; i++) {
+		int before = now;
+
+		now = dup(fileno(files[i % 2]));
+		log_setup("x", (struct log_settings){ .level = LOG_INFO, .fd = now });
+		for (unsigned j = 0; i == 0 && j < THREADS; j++) {
+			assert_int_equal(pthread_create(&threads[j], NULL, write_lines, NULL), 0);
+		}
+		if (before >= 0) {
+			assert_int_equal(dup2(fileno(stranger), before), before);
+			sched_yield();
+			close(before);
+		}
+	}
+	for (unsigned i = 0; i < THREADS; i++) {
+		pthread_join(threads[i], NULL);
+	}
+	assert_int_equal(fstat(fileno(stranger), &status), 0);
+	assert_int_equal(status.st_size, 0);
+	close(now);
+	fclose(stranger);
+	fclose(files[0]);
+	fclose(files[1]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(one_line_is_written_per_event_at_its_level),
 		cmocka_unit_test(syslog_gets_a_priority_and_no_line_feed),
 		cmocka_unit_test(lines_of_threads_do_not_mix),
+		cmocka_unit_test(no_line_goes_to_who_got_the_descriptor_of_an_earlier_log),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,6 +5,7 @@
 #include <grp.h>
 #include <linux/close_range.h>
 #include <pwd.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -45,6 +46,17 @@ pid_t os_process_id(void)
 void os_process_name(const char *name)
 {
 	prctl(PR_SET_NAME, name);
+}
+
+unsigned os_process_core_count(void)
+{
+	cpu_set_t cores;
+	long online = sysconf(_SC_NPROCESSORS_ONLN);
+
+	if (sched_getaffinity(0, sizeof cores, &cores) == 0) { // more than it holds: an error
+		online = CPU_COUNT(&cores);
+	}
+	return online > 0 ? (unsigned)online : 1;
 }
 
 enum error os_process_signal(pid_t pid, int number)

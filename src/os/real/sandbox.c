@@ -14,18 +14,23 @@
 #if __has_feature(address_sanitizer) && !defined(__SANITIZE_ADDRESS__)
 #define __SANITIZE_ADDRESS__ 1 // as GCC says it
 #endif
+#if __has_feature(thread_sanitizer) && !defined(__SANITIZE_THREAD__)
+#define __SANITIZE_THREAD__ 1
 #endif
-#if defined(__SANITIZE_ADDRESS__)
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 enum { ADDRESS_SPACE_IS_OURS = false }; // most of it is the sanitizer's shadow
+#else
+enum { ADDRESS_SPACE_IS_OURS = true };
+#endif
 
+#if defined(__SANITIZE_ADDRESS__)
 // The leak check at the end of a process needs ptrace on itself, which the sandbox punishes.
 int __lsan_is_turned_off(void);
 int __lsan_is_turned_off(void)
 {
 	return prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1;
 }
-#else
-enum { ADDRESS_SPACE_IS_OURS = true };
 #endif
 
 static const unsigned supervisor_capabilities[] = {

@@ -98,7 +98,7 @@ static enum error set_listen_options(int fd, uint8_t family, struct os_listen_op
 	if (error == OK && family != 1) {
 		error = set_option(fd, IPPROTO_TCP, TCP_NODELAY);
 	}
-	if (error == OK && options.reuse_port) {
+	if (error == OK && options.reuse_port && !options.is_first) {
 		error = set_option(fd, SOL_SOCKET, SO_REUSEPORT);
 	}
 	if (error == OK && family == 6) {
@@ -122,6 +122,10 @@ enum error os_socket_listen(const struct os_address *address, struct os_listen_o
 	error = set_listen_options(fd, address->family, options);
 	if (error == OK && bind(fd, &system.any, len) < 0) {
 		error = error_from_errno(errno);
+	}
+	// One that shares only from here on was bound as the only one.
+	if (error == OK && options.reuse_port && options.is_first) {
+		error = set_option(fd, SOL_SOCKET, SO_REUSEPORT);
 	}
 	if (error == OK && listen(fd, options.backlog) < 0) {
 		error = error_from_errno(errno);

@@ -171,6 +171,32 @@ static void listeners_may_share_a_port_and_a_source_be_chosen(void **state)
 	os_socket_close(server);
 }
 
+static void the_first_of_those_who_share_takes_a_port_that_nobody_has(void **state)
+{
+	const struct os_listen_options first = { .backlog = 8,
+						 .reuse_port = true,
+						 .is_first = true };
+	const struct os_listen_options next = { .backlog = 8, .reuse_port = true };
+	struct os_address address;
+	int mine, second, other;
+
+	(void)state;
+	assert_int_equal(os_address_parse(VIEW("127.0.0.1"), 0, &address), OK);
+	assert_int_equal(os_socket_listen(&address, next, &other), OK);
+	assert_int_equal(os_socket_local_address(other, &address), OK);
+	assert_int_equal(os_socket_listen(&address, first, &mine), ERROR_BUSY); // who shares
+	os_socket_close(other);
+	assert_int_equal(
+		os_socket_listen(&address, (struct os_listen_options){ .backlog = 8 }, &other), OK);
+	assert_int_equal(os_socket_listen(&address, first, &mine), ERROR_BUSY); // who does not
+	os_socket_close(other);
+	assert_int_equal(os_socket_listen(&address, first, &mine), OK);
+	assert_int_equal(os_socket_listen(&address, next, &second), OK);
+	assert_int_equal(os_socket_listen(&address, first, &other), ERROR_BUSY);
+	os_socket_close(mine);
+	os_socket_close(second);
+}
+
 static void local_sockets_work_alike(void **state)
 {
 	struct os_address address = { .family = 1 };
@@ -228,6 +254,7 @@ int main(void)
 		cmocka_unit_test(a_full_socket_says_again),
 		cmocka_unit_test(connecting_to_nobody_is_refused),
 		cmocka_unit_test(listeners_may_share_a_port_and_a_source_be_chosen),
+		cmocka_unit_test(the_first_of_those_who_share_takes_a_port_that_nobody_has),
 		cmocka_unit_test(local_sockets_work_alike),
 		cmocka_unit_test(who_holds_a_port_is_found),
 	};

@@ -1,4 +1,4 @@
-// Threads of this room: workers and pools.
+// How the threads of this room are started: workers, pools, and those with a loop.
 #pragma once
 
 #include <errno.h>

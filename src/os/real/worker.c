@@ -2,7 +2,6 @@
 
 #include <pthread.h>
 #include <semaphore.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -41,18 +40,6 @@ static void *work(void *context)
 			running = RUNNING;
 		} while (!atomic_compare_exchange_strong(&worker->state, &running, ASLEEP));
 	}
-}
-
-enum error os_thread_start(pthread_t *ret_thread, void *(*run)(void *context), void *context)
-{
-	sigset_t all, before;
-	int status;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	status = pthread_create(ret_thread, NULL, run, context);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return status == EAGAIN ? ERROR_LIMIT : error_from_errno(status);
 }
 
 enum error os_worker_new(struct os_loop *loop, const char *name, void (*run)(void *context),

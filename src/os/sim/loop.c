@@ -397,6 +397,11 @@ void os_loop_free(struct os_loop *loop)
 	}
 }
 
+bool sim_loop_turns(const struct os_loop *loop)
+{
+	return sim_thread_is_inside(loop->thread);
+}
+
 static bool loop_is_stopped(void *context)
 {
 	const struct os_loop *loop = context;

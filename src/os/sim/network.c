@@ -312,9 +312,12 @@ enum error os_socket_listen(const struct os_address *address, struct os_listen_o
 			    int *ret_listener)
 {
 	struct sim_listener *listener = NULL;
-	enum error error =
-		sim_listener_new(address, (unsigned)options.backlog, options.reuse_port, &listener);
+	enum error error;
 
+	if (options.is_first && sim_listener_find(address, sim_current->process->machine)) {
+		return ERROR_BUSY;
+	}
+	error = sim_listener_new(address, (unsigned)options.backlog, options.reuse_port, &listener);
 	return error ? error : sim_fd_new(&listener->object, ret_listener);
 }
 

@@ -183,5 +183,7 @@ struct sim_post {
 
 void sim_loop_post(struct os_loop *loop, struct sim_post *post); // once until it has run
 void sim_post_cancel(struct sim_post *post);
+// A turn of it has begun, and has not ended.
+bool sim_loop_turns(const struct os_loop *loop);
 // The watch whose object_link this is: kicks its loop when it is ready.
 void sim_watch_look(struct list *object_link);

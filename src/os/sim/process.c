@@ -373,6 +373,11 @@ void os_process_name(const char *name)
 	(void)name;
 }
 
+unsigned os_process_core_count(void)
+{
+	return 2;
+}
+
 pid_t os_process_id(void)
 {
 	return sim_current->process->id;

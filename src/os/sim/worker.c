@@ -38,6 +38,99 @@ void os_worker_free(struct os_worker *worker)
 	}
 }
 
+// ---- threads with a loop ---------------------------------------------------------------------
+
+// Every loop turns by itself here; what is to be added are the calls.
+struct os_thread {
+	struct os_loop *loop;
+	struct os_wake *wake;
+	void (*fn)(void *context); // NULL: none is under way
+	void *context;
+};
+
+static void thread_call(void *context)
+{
+	struct os_thread *thread = context;
+
+	if (thread->fn) {
+		thread->fn(thread->context);
+		thread->fn = NULL;
+	}
+}
+
+enum error os_thread_new(const char *name, struct os_thread **ret_thread)
+{
+	struct os_thread *thread = SIM_OWN(struct os_thread);
+	enum error error = os_loop_new(&thread->loop);
+
+	(void)name;
+	if (error == OK) {
+		error = os_wake_new(thread->loop, thread_call, thread, &thread->wake);
+	}
+	if (error != OK) {
+		os_loop_free(thread->loop);
+		sim_disown(thread);
+		return error;
+	}
+	*ret_thread = thread;
+	return OK;
+}
+
+struct os_loop *os_thread_loop(const struct os_thread *thread)
+{
+	return thread->loop;
+}
+
+void os_thread_begin(struct os_thread *thread, void (*fn)(void *context), void *context)
+{
+	thread->fn = fn;
+	thread->context = context;
+	os_wake_send(thread->wake);
+}
+
+static bool call_is_over(void *context)
+{
+	const struct os_thread *thread = context;
+
+	return !thread->fn;
+}
+
+void os_thread_end(struct os_thread *thread)
+{
+	sim_wait_until(call_is_over, thread, 0);
+}
+
+void os_thread_call(struct os_thread *thread, void (*fn)(void *context), void *context)
+{
+	os_thread_begin(thread, fn, context);
+	os_thread_end(thread);
+}
+
+static void stop_loop(void *context)
+{
+	struct os_thread *thread = context;
+
+	os_loop_stop(thread->loop);
+}
+
+static bool loop_rests(void *context)
+{
+	const struct os_thread *thread = context;
+
+	return !sim_loop_turns(thread->loop);
+}
+
+void os_thread_free(struct os_thread *thread)
+{
+	if (thread) {
+		os_thread_call(thread, stop_loop, thread);
+		sim_wait_until(loop_rests, thread, 0);
+		os_wake_free(thread->wake);
+		os_loop_free(thread->loop);
+		sim_disown(thread);
+	}
+}
+
 // ---- pools ----------------------------------------------------------------------------------
 
 enum { POOL_THREADS_MAX = 16 };
