@@ -294,13 +294,6 @@ void deliverer_set_directory(struct deliverer *deliverer, struct directory direc
 	queue_run_soon(deliverer);
 }
 
-void deliverer_set_commits(struct deliverer *deliverer, uint16_t family,
-			   const struct spool_commit_page *commits)
-{
-	spool_store_set_commits(deliverer->store, family, commits);
-	deliverer_follow(deliverer);
-}
-
 // ---- the end
 
 static void stop_now(void *context)

@@ -32,8 +32,6 @@ void deliverer_free(struct deliverer *deliverer);
 void deliverer_configure(struct deliverer *deliverer, struct deliver_generation *generation);
 // Its bytes stay the caller's, and must stay until the next one is set.
 void deliverer_set_directory(struct deliverer *deliverer, struct directory directory);
-void deliverer_set_commits(struct deliverer *deliverer, uint16_t family,
-			   const struct spool_commit_page *commits);
 // Something was committed: what receive's wake-up says.
 void deliverer_wake(struct deliverer *deliverer);
 

@@ -112,8 +112,15 @@ static void told_ready(struct delivery *delivery)
 
 static enum error read_record(struct delivery *delivery)
 {
-	return spool_source_read_envelope(&delivery->source, &delivery->record, &delivery->arena,
-					  &delivery->envelope, &delivery->body);
+	enum error error = OK;
+
+	// Twice before it is called damaged, as at recovery: its block may just be written.
+	for (int turn = 0; turn == 0 || (turn == 1 && error == ERROR_CORRUPT); turn++) {
+		error = spool_source_read_envelope(&delivery->source, &delivery->record,
+						   &delivery->arena, &delivery->envelope,
+						   &delivery->body);
+	}
+	return error;
 }
 
 static void prepare_transaction(struct delivery *delivery)

@@ -46,7 +46,6 @@ void tls_server_unref(struct tls_server *server); // accepts NULL
 // authorities: the trusted certificates, PEM; empty: no certificate will ever be verified.
 // ERROR_INVALID: a broken one among them.
 enum error tls_client_new(struct view authorities, struct tls_client **ret_client) must_check;
-struct tls_client *tls_client_ref(struct tls_client *client);
 void tls_client_unref(struct tls_client *client); // accepts NULL
 
 // Appends the system's bundle of authorities. Reads a file: at start, before the door is shut.

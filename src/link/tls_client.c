@@ -59,12 +59,6 @@ enum error tls_client_new(struct view authorities, struct tls_client **ret_clien
 	return OK;
 }
 
-struct tls_client *tls_client_ref(struct tls_client *client)
-{
-	tls_context_ref(&client->context);
-	return client;
-}
-
 void tls_client_unref(struct tls_client *client)
 {
 	tls_context_unref(client ? &client->context : NULL);

@@ -10,8 +10,6 @@
 // What a key counts; the same bytes under another kind are another key.
 enum rate_kind {
 	RATE_CONNECTION = 1,
-	RATE_MESSAGE,
-	RATE_RECIPIENT,
 	RATE_UNKNOWN_RECIPIENT,
 	RATE_RELAY_ATTEMPT,
 	RATE_DISCARDED_BYTES,

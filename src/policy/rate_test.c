@@ -8,7 +8,7 @@ static const struct rate_limit ten_a_minute = { 10, 60000 };
 
 static struct rate_key named(const char *text)
 {
-	return rate_key_of_text(secret, RATE_MESSAGE, view_from_text(text));
+	return rate_key_of_text(secret, RATE_CONNECTION, view_from_text(text));
 }
 
 static struct rate_key of_address(const char *text)
@@ -56,7 +56,7 @@ static void a_bucket_empties_and_fills_again(void **state)
 static void keys_do_not_share_and_kinds_neither(void **state)
 {
 	struct rate_table *table = table_of(10);
-	struct rate_key other = rate_key_of_text(secret, RATE_RECIPIENT, VIEW("a"));
+	struct rate_key other = rate_key_of_text(secret, RATE_RELAY_ATTEMPT, VIEW("a"));
 
 	(void)state;
 	take_all(table, "a", 0);

@@ -49,9 +49,3 @@ static inline struct verdict verdict_need(unsigned need)
 {
 	return (struct verdict){ VERDICT_NEED, 0, "", "", "facts_missing", need, 0 };
 }
-
-// A refusal that may pass later.
-static inline bool verdict_is_temporary(const struct verdict *verdict)
-{
-	return verdict->kind == VERDICT_REFUSE && verdict->code < 500;
-}

@@ -44,7 +44,6 @@ enum {
 	SMTP_LINE_SKIP_MAX = 64 * 1024, // of a line that never ends, before 421
 	SMTP_BODY_SKIP_MAX = 64 * 1024 * 1024, // of a refused body, before closing
 	SMTP_HELO_MAX = 255,
-	SMTP_RECIPIENTS_MIN = 100, // RFC 5321 section 4.5.3.1.8
 };
 
 enum smtp_role { SMTP_ROLE_RELAY, SMTP_ROLE_SUBMISSION };

@@ -21,7 +21,6 @@ struct spool_body {
 	char *bytes[BUFFERS];
 	size_t len[BUFFERS];
 	unsigned filling;
-	uint64_t size;
 	bool is_busy;   // the job is with the pool
 	bool is_ending; // finish was called
 	bool is_done;   // and finished was told
@@ -202,7 +201,6 @@ enum error spool_body_add(struct spool_body *body, struct view bytes)
 	if (bytes.len > spool_body_room(body)) {
 		return ERROR_LIMIT;
 	}
-	body->size += bytes.len;
 	while (bytes.len > 0) {
 		size_t *len = &body->len[body->filling];
 		struct view part = view_first(bytes, body->calls.buffer_bytes - *len);
@@ -220,11 +218,6 @@ enum error spool_body_add(struct spool_body *body, struct view bytes)
 bool spool_body_is_full(const struct spool_body *body)
 {
 	return body->is_busy && body->len[body->filling] > body->calls.buffer_bytes / 2;
-}
-
-uint64_t spool_body_size(const struct spool_body *body)
-{
-	return body->size;
 }
 
 void spool_body_describe(const struct spool_body *body, struct spool_envelope *envelope)

@@ -36,7 +36,6 @@ enum error spool_body_new(struct spool_writer *writer, struct os_pool *pool, uin
 enum error spool_body_add(struct spool_body *body, struct view bytes) must_check;
 bool spool_body_is_full(const struct spool_body *body); // stop reading until ready is called
 size_t spool_body_room(const struct spool_body *body);  // bytes; some, when it is not full
-uint64_t spool_body_size(const struct spool_body *body);
 void spool_body_finish(struct spool_body *body);
 // Of a finished one: what the record that names it says of the file (flag, size, checksum).
 void spool_body_describe(const struct spool_body *body, struct spool_envelope *envelope);
