@@ -21,8 +21,7 @@ static struct view boundary_of(struct view message)
 	struct header_field field = { 0 };
 	size_t at;
 
-	while (header_next(&walk, &field) &&
-	       !view_equal_nocase(field.name, VIEW("Content-Type"))) {
+	while (header_next(&walk, &field) && !view_equal_nocase(field.name, VIEW("Content-Type"))) {
 	}
 	MUST(view_equal_nocase(field.name, VIEW("Content-Type")));
 	at = view_find_text(field.value, VIEW("boundary=\""));

@@ -423,12 +423,6 @@ void spool_store_close(struct spool_store *store)
 	spool_store_free(store);
 }
 
-void spool_store_set_commits(struct spool_store *store, uint16_t family,
-			     const struct spool_commit_page *commits)
-{
-	store->families[family].commits = commits;
-}
-
 void spool_store_set_pressure(struct spool_store *store, uint32_t percent)
 {
 	atomic_store(&store->settings.queue->pressure, percent);

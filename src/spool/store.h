@@ -94,10 +94,6 @@ enum error spool_store_open(int dir, struct os_loop *loop,
 // Messages are freed; user pointers are deliver's to free before.
 void spool_store_close(struct spool_store *store);
 
-// A new receive came with its family's page; or one has gone (NULL).
-void spool_store_set_commits(struct spool_store *store, uint16_t family,
-			     const struct spool_commit_page *commits);
-
 // Reads up to messages_max new messages that are committed. True: there may be more, call again.
 bool spool_store_follow(struct spool_store *store, unsigned messages_max);
 // Something committed could not be taken in, for want of memory or descriptors say: follow again

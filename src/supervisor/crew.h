@@ -30,8 +30,8 @@ struct child {
 	pid_t pid;                  // 0: its process is gone
 	struct os_channel *channel; // NULL: closed by its end. It has ended when both are gone
 	bool left_in_order;         // with status 0, the last time
-	struct os_timer again;  // start again
-	struct os_timer killer; // stop has taken too long
+	struct os_timer again;      // start again
+	struct os_timer killer;     // stop has taken too long
 	uint64_t started_ms;
 	uint64_t backoff_ms;
 	uint64_t restarts;
