@@ -219,9 +219,9 @@ class Crashes(Surroundings):
 		left = [path for user in self.ledger.folders.values() for path in (user.parent / "tmp").iterdir()]
 		assert left == [], "half a mail"
 		spool = self.server.folder / "data" / "spool"
-		for path in (spool / "body").iterdir():
+		for path in (spool / "receive" / "body").iterdir():
 			os.utime(path, (time.time() - AGE_S, time.time() - AGE_S))
 		self.server.start()
 		assert self.server.stop() == 0
-		names = sorted(path.name for path in spool.iterdir())
-		assert list((spool / "body").iterdir()) == [] and "checkpoint.new" not in names, names
+		names = sorted(path.name for path in (spool / "deliver").iterdir())
+		assert list((spool / "receive" / "body").iterdir()) == [] and "checkpoint" in names and "checkpoint.new" not in names, names

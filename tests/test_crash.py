@@ -208,8 +208,8 @@ def test_each_250_follows_a_finished_sync_that_covers_it(server, tmp_path):
 
 def test_the_proof_can_fail():
 	"""The reader of traces sees a 250 that leaves during its sync, or before it."""
-	write = '7 pwrite64(5</spool/log/01-0000>, "marker-1-", 9, 0) = 9\n'
-	sync = ["7 fdatasync(5</spool/log/01-0000> <unfinished ...>\n", "7 <... fdatasync resumed>) = 0\n"]
+	write = '7 pwrite64(5</spool/receive/log/01-0000>, "marker-1-", 9, 0) = 9\n'
+	sync = ["7 fdatasync(5</spool/receive/log/01-0000> <unfinished ...>\n", "7 <... fdatasync resumed>) = 0\n"]
 	reply = '8 sendto(9<socket:[1]>, "250 2.0.0 Queued as A1\\r\\n", 24, 0, NULL, 0) = 24\n'
 	lists = {name: [list(durable) for _, durable in follow(text)] for name, text in {
 		"good": write + sync[0] + sync[1] + reply, "during": write + sync[0] + reply + sync[1], "before": write + reply,
@@ -225,3 +225,15 @@ def test_a_second_server_on_the_same_folder_is_refused(server):
 	assert result.returncode != 0
 	assert "another server" in result.stderr
 	assert ready(server)
+
+
+def test_a_spool_of_before_it_had_two_parts_is_refused_in_words():
+	"""There may be mail in it: to begin beside it would be to lose that."""
+	with Server(start=False) as server:
+		(server.folder / "data" / "spool" / "log").mkdir(parents=True)
+		command = [server.program, "serve", "--config", str(server.config_path)]
+		server.write_config()
+		result = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S)
+		assert result.returncode != 0
+		assert f"{server.folder}/data/spool is of an earlier version" in result.stderr
+		assert [path.name for path in (server.folder / "data" / "spool").iterdir()] == ["log"]

@@ -225,7 +225,7 @@ def test_a55_a_body_file_that_cannot_be_synced_is_4xx(failing):
 	server, disk = failing
 	accepted = send_until_one_fails(server, disk, "fsync", LARGE)
 	wait_for(lambda: subjects(server) == accepted, "all that was promised")
-	wait_for(lambda: not list((server.folder / "data" / "spool" / "body").iterdir()), "no body file")
+	wait_for(lambda: not list((server.folder / "data" / "spool" / "receive" / "body").iterdir()), "no body file")
 
 
 def test_a55_a_dead_disk_is_refused_and_said_and_its_return_is_noticed(failing):

@@ -54,7 +54,7 @@ def test_a27_a_size_that_is_a_lie(server, same_processes):
 			wire.send((b"x" * 1022 + b"\r\n") * 3000 + b".\r\n")
 			assert wire.reply().startswith("552 5.3.4")
 		wire.expect("503", "DATA")
-	assert not list((server.folder / "data" / "spool" / "body").iterdir())
+	assert not list((server.folder / "data" / "spool" / "receive" / "body").iterdir())
 
 
 def test_a27_aborted_messages_leave_nothing(server, same_processes):
@@ -63,7 +63,7 @@ def test_a27_aborted_messages_leave_nothing(server, same_processes):
 			wire.begin()
 			wire.send((b"x" * 1022 + b"\r\n") * 900)
 	wait_for(lambda: server.status()["receive"]["sessions"] == 0, "the end of the sessions")
-	wait_for(lambda: not list((server.folder / "data" / "spool" / "body").iterdir()), "the end of their bodies")
+	wait_for(lambda: not list((server.folder / "data" / "spool" / "receive" / "body").iterdir()), "the end of their bodies")
 
 
 def test_recipients_are_limited(server):

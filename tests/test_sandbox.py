@@ -26,7 +26,7 @@ ALICE = "alice@example.org"
 CHILDREN = ["receive", "deliver", "facts", "keeper"]
 KEPT = ["net_bind_service", "setuid", "setgid", "dac_read_search", "kill"]  # by the supervisor, started as root
 CAPABILITIES = {"dac_read_search": 2, "kill": 5, "setgid": 6, "setuid": 7, "net_bind_service": 10}
-AT_FDCWD, O_RDONLY, O_WRONLY_CREAT, O_DIRECTORY = -100, 0, 0o101, 0o200000
+AT_FDCWD, O_RDONLY, O_WRONLY, O_RDWR, O_WRONLY_CREAT, O_TRUNC, O_DIRECTORY = -100, 0, 1, 2, 0o101, 0o1000, 0o200000
 PROT_WRITE_EXEC, MAP_PRIVATE_ANONYMOUS, SIGCHLD = 6, 0x22, 17
 ADDRESS = struct.pack("<H", socket.AF_INET) + struct.pack(">H", 9) + socket.inet_aton("127.0.0.1") + bytes(8)
 
@@ -40,10 +40,14 @@ ACTS = {
 	"read the configuration":            (NO, NO, NO, NO),
 	"read the TLS key":                  (NO, NO, NO, NO),
 	"read the accounts":                 (NO, NO, NO, MAY),
-	"read the spool":                    (MAY, MAY, NO, NO),
+	"look into the spool":               (NO, NO, NO, NO),
+	"look into receive's part of it":    (MAY, MAY, NO, NO),
+	"look into deliver's part of it":    (NO, MAY, NO, NO),
 	"read the mailboxes":                (NO, MAY, NO, NO),
-	"make a file in the spool":          (MAY, MAY, NO, NO),
 	"make a second name for a file":     (NO, NO, NO, NO),
+	"make a file in the spool":          (NO, NO, NO, NO),
+	"make a file in receive's part":     (MAY, NO, NO, NO),
+	"make a file in deliver's part":     (NO, MAY, NO, NO),
 	"make a link":                       (NO, NO, NO, NO),
 	"open its own memory":               (NO, NO, NO, NO),
 	"make an internet socket":           (NO, MAY, MAY, NO),
@@ -83,13 +87,17 @@ ACTS = {
 
 def attempt(inside, act, server, sibling):
 	"""What the process gets: a number as the kernel gives it."""
-	data, call = server.folder / "data", inside.call
+	data, spool, call = server.folder / "data", server.folder / "data" / "spool", inside.call
 
 	def read(path):
 		return call("openat", AT_FDCWD, str(path).encode(), O_RDONLY)
 
 	def make(path):
 		return call("openat", AT_FDCWD, str(path).encode(), O_WRONLY_CREAT, 0o600)
+
+	def second_name(part):
+		segment = next((part / "log").glob("0?-*"))
+		return call("link", str(segment).encode(), str(part / "log" / f"was-here-{inside.pid}").encode())
 
 	def within(family, name, *arguments):
 		"""On a socket of its own where it can make one, else on its first descriptor."""
@@ -102,12 +110,15 @@ def attempt(inside, act, server, sibling):
 		"read the configuration": lambda: read(server.config_path),
 		"read the TLS key": lambda: read(data / "tls" / "key.pem"),
 		"read the accounts": lambda: read(next((data / "keeper").glob("*.db"))),
-		"read the spool": lambda: call("openat", AT_FDCWD, str(data / "spool").encode(), O_DIRECTORY),
+		"look into the spool": lambda: call("openat", AT_FDCWD, str(spool).encode(), O_DIRECTORY),
+		"look into receive's part of it": lambda: call("openat", AT_FDCWD, str(spool / "receive").encode(), O_DIRECTORY),
+		"look into deliver's part of it": lambda: call("openat", AT_FDCWD, str(spool / "deliver").encode(), O_DIRECTORY),
 		"read the mailboxes": lambda: call("openat", AT_FDCWD, str(data / "mail").encode(), O_DIRECTORY),
-		"make a file in the spool": lambda: make(data / "spool" / f"was-here-{inside.pid}"),
-		"make a second name for a file": lambda: call("link", str(next((data / "spool" / "log").glob("00-*"))).encode(),
-			str(data / "spool" / "log" / f"was-here-{inside.pid}").encode()),
-		"make a link": lambda: call("symlink", b"/etc", str(data / "spool" / "link").encode()),
+		"make a file in the spool": lambda: make(spool / "was-here"),
+		"make a file in receive's part": lambda: make(spool / "receive" / f"was-here-{inside.pid}"),
+		"make a file in deliver's part": lambda: make(spool / "deliver" / f"was-here-{inside.pid}"),
+		"make a second name for a file": lambda: max(second_name(spool / part) for part in ("receive", "deliver")),
+		"make a link": lambda: max(call("symlink", b"/etc", str(spool / part / "link").encode()) for part in ("receive", "deliver")),
 		"open its own memory": lambda: read("/proc/self/mem"),
 		"make an internet socket": lambda: call("socket", socket.AF_INET, socket.SOCK_STREAM, 0),
 		"make a local socket": lambda: call("socket", socket.AF_UNIX, socket.SOCK_STREAM, 0),
@@ -233,6 +244,107 @@ def test_a14_keeper_takes_no_command_from_a_process_of_ours(server):
 		server.wait_for_log(event="control_refused", reason="permission denied")
 	else:
 		assert got == -errno.EACCES
+
+
+# ---- the wall in the spool
+
+DECOYS = {"receive": "receive/body/decoy", "deliver": "deliver/decoy"}  # a file that each may move
+PART_OWNERS = {"receive": ("packetboat-net", 0o2770, 0o660), "deliver": ("packetboat-out", 0o700, 0o600)}
+
+
+@pytest.fixture
+def spool(server):
+	"""Its folder, with a message in it whose body has a file, and everything in it that there can be."""
+	folder = server.folder / "data" / "spool"
+	with server.smtp() as client:
+		client.sendmail("x@far.example", [ALICE], b"Subject: small\r\n\r\nx\r\n")
+	for name in ("receive/log/01-0000", "receive/log/01.lock", "deliver/log/00-0000", "deliver/log/00.lock", "deliver/lock", "deliver/checkpoint"):
+		assert (folder / name).exists(), name
+	wait_for(lambda: all(any((folder / part / "trace").glob("*")) for part in PART_OWNERS), "both traces")
+	for decoy in DECOYS.values():
+		(folder / decoy).write_text("x")
+	return folder
+
+
+def folders_of(pid):
+	"""The folders that the process has descriptors of, which a path may start from."""
+	for link in pathlib.Path(f"/proc/{pid}/fd").iterdir():
+		if os.path.isdir(os.readlink(link)):
+			yield int(link.name), os.readlink(link)
+
+
+def open_at(inside, path, flags, start=AT_FDCWD):
+	return inside.call("openat", start, str(path).encode(), flags, 0o600)
+
+
+def change(inside, folder, decoy):
+	"""Tries all that would change what is in a folder; yields what was tried, and the result."""
+	def rename(old, new):
+		return inside.call("rename", str(old).encode(), str(new).encode())
+
+	for entry in list(folder.iterdir()):
+		yield f"rename {entry}", rename(entry, folder / "renamed")
+		if entry.is_file():
+			yield f"rename over {entry}", rename(decoy, entry)
+			yield f"unlink {entry}", inside.call("unlink", str(entry).encode())
+			for flags in (O_WRONLY, O_RDWR, O_WRONLY_CREAT, O_WRONLY | O_TRUNC, O_RDONLY | O_TRUNC):
+				yield f"open {entry} with {flags:o}", open_at(inside, entry, flags)
+	yield f"move a file into {folder}", rename(decoy, folder / "moved")
+	yield f"make a file in {folder}", open_at(inside, folder / "made", O_WRONLY_CREAT)
+	yield f"make a folder in {folder}", inside.call("mkdir", str(folder / "folder").encode(), 0o700)
+
+
+def let_through(results):
+	return [(what, got) for what, got in results if got not in ERRORS | {-errno.EXDEV}]
+
+
+def test_a54_receive_reaches_nothing_of_delivers(server, spool):
+	"""Not by a path, and not from a folder that it was handed: the journal, the checkpoint and the trace are out of its reach."""
+	pids = server.pids()
+	part = spool / "deliver"
+	folders = [part, *(path for path in part.iterdir() if path.is_dir())]
+	files = [path for path in part.rglob("*") if path.is_file()]
+	with Inside(pids["receive"]) as inside:
+		results = [result for folder in [spool, *folders] for result in change(inside, folder, spool / DECOYS["receive"])]
+		results += [(f"read {path}", open_at(inside, path, O_RDONLY)) for path in [*folders, *files]]
+		handed = list(folders_of(inside.pid))
+		for start, place in handed:
+			paths = [os.path.relpath(path, place) for path in files]
+			results += [(f"from {place}: {path}", open_at(inside, path, O_RDONLY, start)) for path in paths]
+	assert handed and len(files) >= 5 and let_through(results) == []
+	assert server.pids() == pids and all(path.exists() for path in files)
+
+
+def test_a54_deliver_writes_nothing_into_receives_log(server, spool):
+	"""It reads the log, and may remove a body; that is all."""
+	pids = server.pids()
+	part = spool / "receive"
+	with Inside(pids["deliver"]) as inside:
+		results = [result for folder in (spool, part, part / "log", part / "trace")
+			for result in change(inside, folder, spool / DECOYS["deliver"])]
+		opened = open_at(inside, part / "log" / "01-0000", O_RDONLY)
+		assert inside.call("close", opened) == 0
+		assert inside.call("unlink", str(spool / DECOYS["receive"]).encode()) == 0
+	assert len(results) > 20 and let_through(results) == []
+	assert server.pids() == pids
+
+
+def test_a54_each_part_of_the_spool_is_its_writers(server, spool):
+	"""Where the processes have users of their own, their modes say the same once more."""
+	own_users = os.geteuid() == 0 and not server.as_user
+	assert spool.stat().st_mode & 0o7777 == 0o711 and spool.stat().st_uid == (0 if own_users else server_uid(server))
+	for part, (user, folder_mode, file_mode) in PART_OWNERS.items():
+		for path in [spool / part, *(spool / part).rglob("*")]:
+			if "decoy" in path.name or "was-here" in path.name:
+				continue  # made by tests
+			found, info = path.relative_to(spool), path.stat()
+			wanted = (folder_mode if path.is_dir() else file_mode) if own_users else (0o700 if path.is_dir() else 0o600)
+			assert oct(info.st_mode & 0o7777) == oct(wanted), found
+			assert info.st_uid == (pwd.getpwnam(user).pw_uid if own_users else server_uid(server)), found
+
+
+def server_uid(server):
+	return server.as_user.pw_uid if server.as_user else os.geteuid()
 
 
 # ---- what /proc shows

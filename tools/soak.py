@@ -145,8 +145,8 @@ def look(server):
 		found["threads"] = len(os.listdir(f"/proc/{pid}/task"))
 		figures.update({(figure, name): value for figure, value in found.items()})
 	spool = server.folder / "data" / "spool"
-	figures["segments", "spool"] = len(list((spool / "log").glob("??-????")))
-	figures["bodies", "spool"] = len(os.listdir(spool / "body"))
+	figures["segments", "spool"] = len(list(spool.glob("*/log/??-????")))
+	figures["bodies", "spool"] = len(os.listdir(spool / "receive" / "body"))
 	figures["queue", "spool"] = server.status()["deliver"]["queued_messages"]
 	return figures
 

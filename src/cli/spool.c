@@ -58,19 +58,12 @@ static void on_fault(void *context, const char *what, struct spool_ref where)
 	look->faults++;
 }
 
-static enum error open_folder(const struct config *config, int *ret_dir)
-{
-	enum error error = os_dir_open(config->spool_dir.data, ret_dir);
-
-	return error == OK ? owner_become(*ret_dir) : error;
-}
-
 static enum error look_into(struct look *look, struct call *call)
 {
 	struct spool_store_calls calls = { on_message, on_fault, look };
 	uint64_t id = 0;
 	int dir = -1;
-	enum error error = open_folder(call->loaded.config, &dir);
+	enum error error = owner_open_spool(call->loaded.config->spool_dir.data, &dir);
 
 	if (error == OK && look->single) {
 		error = spool_id_parse(invocation_get(call->invocation, ""), &id);

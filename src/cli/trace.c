@@ -40,16 +40,13 @@ static enum error read_ring(struct call *call, struct story *story)
 {
 	uint64_t id = 0;
 	int dir = -1;
-	enum error error = os_dir_open(call->loaded.config->spool_dir.data, &dir);
+	enum error error = owner_open_spool(call->loaded.config->spool_dir.data, &dir);
 
 	if (error == ERROR_NOT_FOUND) {
 		return OK; // a server that has never run has no spool yet
 	}
 	if (error == OK) {
 		error = spool_id_parse(invocation_get(call->invocation, ""), &id);
-	}
-	if (error == OK) {
-		error = owner_become(dir);
 	}
 	if (error == OK) {
 		error = trace_find(dir, id, on_record, story, &story->report);

@@ -16,15 +16,6 @@ enum { PATH_BYTES_MAX = 4096 };
 
 // ---- while the server is down
 
-static void close_dirs(const struct material_dirs *dirs)
-{
-	os_dir_close(dirs->data);
-	os_dir_close(dirs->spool);
-	os_dir_close(dirs->mail);
-	os_dir_close(dirs->state);
-	os_dir_close(dirs->tls);
-}
-
 // Where the server has never run, its folders are made as it would make them.
 static enum error make_folders(struct call *call, struct buffer *problem)
 {
@@ -36,7 +27,7 @@ static enum error make_folders(struct call *call, struct buffer *problem)
 		error = material_open_dirs(call->loaded.config, &users, &dirs, problem);
 	}
 	if (error == OK) {
-		close_dirs(&dirs);
+		material_close_dirs(&dirs);
 	}
 	return error;
 }

@@ -168,7 +168,7 @@ static enum error open_all(struct deliverer *deliverer, const struct deliverer_p
 				       DELIVERER_POOL_JOBS_MAX, &deliverer->pool);
 
 	if (error == OK) {
-		error = spool_store_open(parts->spool_dir, parts->loop, &parts->store, calls,
+		error = spool_store_open(parts->spool, parts->loop, &parts->store, calls,
 					 &deliverer->store);
 	}
 	if (error == OK) {

@@ -17,7 +17,7 @@ struct deliverer_parts {
 	struct os_loop *loop;
 	struct facts_client *facts;
 	struct trace_ring *trace;              // NULL: no trace; outlives the deliverer
-	int spool_dir, mail_dir;               // stay the caller's, longer than the deliverer
+	int spool[SPOOL_PARTS], mail_dir;      // stay the caller's, longer than the deliverer
 	struct spool_store_settings store;     // pages, sizes
 	struct deliver_generation *generation; // counted again
 };

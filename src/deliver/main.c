@@ -17,6 +17,7 @@ enum {
 	WAKE_QUEUE_MAX = 16,
 	RECEIVES_MAX = 4, // at a time: the one that leaves beside the one that takes its place
 	ARGUMENTS_BYTES_MAX = 256 * 1024,
+	PATHS_BYTES_MAX = 32 * 1024,
 };
 
 // One that tells us that something was committed.
@@ -199,7 +200,12 @@ static enum error open_all(struct deliver *deliver, struct deliver_generation *g
 {
 	struct supervision *supervision = &deliver->process.supervision;
 	struct deliverer_parts parts = {
-		.spool_dir = supervision_get(supervision, HANDLE_SPOOL_DIR, 0),
+		.spool = {
+			[SPOOL_RECEIVE] = supervision_get(supervision, HANDLE_SPOOL_DIR,
+							  SPOOL_RECEIVE),
+			[SPOOL_DELIVER] = supervision_get(supervision, HANDLE_SPOOL_DIR,
+							  SPOOL_DELIVER),
+		},
 		.mail_dir = supervision_get(supervision, HANDLE_MAIL_DIR, 0),
 		.generation = generation,
 	};
@@ -220,24 +226,39 @@ static enum error open_all(struct deliver *deliver, struct deliver_generation *g
 		parts.trace = deliver->trace;
 		parts.facts = deliver->facts;
 		parts.store.segment_bytes = (uint32_t)generation->config->queue.segment_size_bytes;
-		parts.store.shared_group = deliver->process.began_as_root;
 		error = deliverer_new(&parts, &deliver->deliverer);
 	}
 	return error;
 }
 
+static const char *path_below(struct arena *arena, struct view dir, const char *name)
+{
+	return arena_printf(arena, "%.*s/%s", VIEW_ARG(dir), name).data;
+}
+
+// What receive writes is read, and not written, but for bodies, which are removed.
 static enum error shut_door(struct deliver *deliver, const struct config *config,
 			    struct buffer *said)
 {
-	const char *dirs[] = { config->spool_dir.data, config->mail_dir.data, NULL };
+	struct arena arena = arena_with_max(PATHS_BYTES_MAX);
+	struct view spool_dir = config->spool_dir;
+	const char *reads[] = { path_below(&arena, spool_dir, SPOOL_RECEIVE_PATH), NULL };
+	const char *writes[] = { config->mail_dir.data,
+				 path_below(&arena, spool_dir, SPOOL_DELIVER_PATH),
+				 path_below(&arena, spool_dir, SPOOL_RECEIVE_BODY_PATH), NULL };
 	struct os_sandbox door = {
 		.rights = OS_MAY_OPEN | OS_MAY_CREATE | OS_MAY_THREAD | OS_MAY_CONNECT |
 			  OS_MAY_CONNECT_LOCAL,
-		.write_dirs = dirs,
+		.read_dirs = reads,
+		.write_dirs = writes,
 		.descriptors_max = config->outbound.connections * 2 + DESCRIPTORS_SPARE,
 	};
+	enum error error = reads[0] && writes[1] && writes[2]
+				   ? process_shut_door(&deliver->process, door, said)
+				   : ERROR_NO_MEMORY;
 
-	return process_shut_door(&deliver->process, door, said);
+	arena_done(&arena);
+	return error;
 }
 
 static enum error start(void *context, struct buffer *said)

@@ -210,8 +210,9 @@ static void open_writer(struct world *world)
 	settings.reserve_bytes = 0;
 	settings.commit = &world->commit;
 	settings.queue = &world->queue;
-	assert_int_equal(
-		spool_writer_open(world->spool_dir, world->loop, &settings, &world->writer), OK);
+	assert_int_equal(spool_writer_open(world->parts[SPOOL_RECEIVE], world->loop, &settings,
+					   &world->writer),
+			 OK);
 	assert_int_equal(spool_port_new(world->writer, world->loop, &world->port), OK);
 	assert_int_equal(os_pool_new(world->loop, "bodies", 1, QUEUE_MAX, &world->pool), OK);
 }
@@ -221,7 +222,7 @@ void world_start(struct world *world, const char *config)
 	struct deliverer_parts parts = {
 		.loop = world->loop,
 		.facts = world->facts,
-		.spool_dir = world->spool_dir,
+		.spool = { world->parts[SPOOL_RECEIVE], world->parts[SPOOL_DELIVER] },
 		.mail_dir = world->mail_dir,
 		.store = { .segment_bytes = 1 << 20, .queue = &world->queue },
 		.generation = generation_of(world, config),
@@ -230,7 +231,7 @@ void world_start(struct world *world, const char *config)
 
 	parts.store.commits[1] = &world->commit;
 	assert_int_equal(
-		trace_ring_new(world->spool_dir, world->loop,
+		trace_ring_new(world->parts[SPOOL_DELIVER], world->loop,
 			       &(struct trace_ring_settings){ .limits = { 1 << 24, 1000000 } },
 			       &world->trace),
 		OK);
@@ -306,6 +307,7 @@ void world_open(struct world *world, const char *config)
 	assert_int_equal(os_dir_make_at(world->dir, "spool", 0700), OK);
 	assert_int_equal(os_dir_make_at(world->dir, "mail", 0700), OK);
 	assert_int_equal(os_dir_open_at(world->dir, "spool", &world->spool_dir), OK);
+	assert_int_equal(spool_layout_make(world->spool_dir, NULL, world->parts), OK);
 	assert_int_equal(os_dir_open_at(world->dir, "mail", &world->mail_dir), OK);
 	test_loop_init(&world->test);
 	world->loop = world->test.loop;
@@ -327,6 +329,7 @@ void world_done(struct world *world)
 	os_channel_free(world->facts_end);
 	test_loop_done(&world->test);
 	buffer_done(&world->directory);
+	spool_layout_close(world->parts);
 	os_dir_close(world->spool_dir);
 	os_dir_close(world->mail_dir);
 	os_dir_close(world->dir);

@@ -47,7 +47,7 @@ struct peer {
 
 struct world {
 	char path[TEST_FOLDER_PATH_SIZE];
-	int dir, spool_dir, mail_dir;
+	int dir, spool_dir, mail_dir, parts[SPOOL_PARTS];
 	struct os_loop *loop; // of test
 	struct spool_commit_page commit;
 	struct spool_queue_page queue;

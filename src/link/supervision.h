@@ -39,7 +39,7 @@ enum handle_kind {
 	HANDLE_LISTENER,      // listening socket; number: struct listener_number
 	HANDLE_CERTIFICATE,   // sealed page: certificate chain and key as PEM; number: index
 	HANDLE_DIRECTORY,     // sealed page: the directory table (policy/directory.h)
-	HANDLE_SPOOL_DIR,     // folder
+	HANDLE_SPOOL_DIR,     // folder; number: the part of the spool (spool/layout.h)
 	HANDLE_MAIL_DIR,      // folder
 	HANDLE_STATE_DIR,     // folder: keeper's database and secrets
 	HANDLE_COMMIT_PAGE,   // shared page: commit marks (spool/pages.h)

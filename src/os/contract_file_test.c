@@ -79,7 +79,10 @@ static void names_follow_the_rules(void **state)
 	assert_int_equal(os_file_remove_at(sub, "b"), OK);
 	assert_int_equal(os_file_remove_at(sub, "b"), ERROR_NOT_FOUND);
 	assert_int_equal(os_dir_sync(sub), OK);
+	assert_int_equal(os_file_mode(sub, 0750), OK);
 	os_dir_close(sub);
+	assert_int_equal(os_file_info_at(dir, "sub", &info), OK);
+	assert_int_equal(info.mode, 0750);
 	assert_int_equal(os_dir_remove_at(dir, "sub"), OK);
 	assert_int_equal(os_dir_open_at(dir, "sub", &sub), ERROR_NOT_FOUND);
 }

@@ -1,6 +1,7 @@
 #include "process/trace.h"
 
 #include "os/log.h"
+#include "spool/layout.h"
 
 enum { WRITERS = 2, RESERVE_INODES = 1000 };
 
@@ -35,7 +36,8 @@ enum error process_trace_new(const struct process *process, unsigned family,
 		.changed = on_changed,
 	};
 
-	return trace_ring_new(supervision_get(&process->supervision, HANDLE_SPOOL_DIR, 0),
+	return trace_ring_new(supervision_get(&process->supervision, HANDLE_SPOOL_DIR,
+					      spool_part_of((uint16_t)family)),
 			      process->loop, &settings, ret_ring);
 }
 

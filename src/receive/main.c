@@ -11,12 +11,14 @@
 #include "process/process.h"
 #include "process/trace.h"
 #include "receive/threads.h"
+#include "spool/layout.h"
 
 enum {
 	DESCRIPTORS_SPARE = 256,      // beyond connections and large bodies
 	DESCRIPTORS_PER_THREAD = 256, // its listeners, twice during a reload, and its loop's own
 	WAKE_QUEUE_MAX = 16,
 	STATUS_BYTES_MAX = 4096,
+	PATH_BYTES_MAX = 8192,
 };
 
 struct receive {
@@ -333,7 +335,7 @@ static enum error open_writer(struct receive *receive, const struct config *conf
 	settings.queue = receive->queue;
 	settings.wake = wake_deliver;
 	settings.wake_context = receive;
-	return spool_writer_open(supervision_get(supervision, HANDLE_SPOOL_DIR, 0),
+	return spool_writer_open(supervision_get(supervision, HANDLE_SPOOL_DIR, SPOOL_RECEIVE),
 				 receive->process.loop, &settings, &receive->writer);
 }
 
@@ -375,15 +377,21 @@ static enum error open_all(struct receive *receive, const struct config *config)
 static enum error shut_door(struct receive *receive, const struct config *config,
 			    struct buffer *said)
 {
-	const char *dirs[] = { config->spool_dir.data, NULL };
+	struct arena arena = arena_with_max(PATH_BYTES_MAX);
+	struct view part =
+		arena_printf(&arena, "%.*s/" SPOOL_RECEIVE_PATH, VIEW_ARG(config->spool_dir));
+	const char *dirs[] = { part.data, NULL };
 	struct os_sandbox door = {
 		.rights = OS_MAY_OPEN | OS_MAY_CREATE | OS_MAY_THREAD | OS_MAY_ACCEPT,
 		.write_dirs = dirs,
 		.descriptors_max = config->limits.connections * 2 + DESCRIPTORS_SPARE +
 				   config->threads * DESCRIPTORS_PER_THREAD,
 	};
+	enum error error =
+		part.data ? process_shut_door(&receive->process, door, said) : ERROR_NO_MEMORY;
 
-	return process_shut_door(&receive->process, door, said);
+	arena_done(&arena);
+	return error;
 }
 
 static enum error start(void *context, struct buffer *said)

@@ -73,7 +73,7 @@ static struct os_address address_of_receiver(void)
 	return address;
 }
 
-static bool open_parts(struct life *life, int dir)
+static bool open_parts(struct life *life, int receive_dir)
 {
 	struct spool_writer_settings settings = spool_writer_defaults(1);
 	struct receiver_parts parts = { .node = 16 };
@@ -85,7 +85,7 @@ static bool open_parts(struct life *life, int dir)
 	settings.queue = &life->queue;
 	if (os_pool_new(life->loop, "bodies", 2, 1000, &life->pool) != OK ||
 	    receive_common_new(&life->common) != OK ||
-	    spool_writer_open(dir, life->loop, &settings, &life->writer) != OK) {
+	    spool_writer_open(receive_dir, life->loop, &settings, &life->writer) != OK) {
 		return false;
 	}
 	parts.loop = life->loop;
@@ -101,10 +101,10 @@ static void live(void *context)
 	struct receiver_socket socket = { .index = PORT_RELAY };
 	struct os_address address = address_of_receiver();
 	struct directory directory;
-	int dir;
+	int dir, parts[SPOOL_PARTS];
 
-	if (os_dir_open("/spool", &dir) != OK || os_loop_new(&life->loop) != OK ||
-	    !open_parts(life, dir)) {
+	if (os_dir_open("/spool", &dir) != OK || spool_layout_make(dir, NULL, parts) != OK ||
+	    os_loop_new(&life->loop) != OK || !open_parts(life, parts[SPOOL_RECEIVE])) {
 		return;
 	}
 	test_directory_build(&life->directory, &directory);
@@ -355,11 +355,12 @@ static void look(void *context)
 	struct spool_message *message = NULL;
 	struct spool_store *store;
 	struct os_loop *loop;
-	int dir;
+	int dir, parts[SPOOL_PARTS];
 
 	assert_int_equal(os_dir_open("/spool", &dir), OK);
+	assert_int_equal(spool_layout_make(dir, NULL, parts), OK);
 	assert_int_equal(os_loop_new(&loop), OK);
-	assert_int_equal(spool_store_open(dir, loop, &settings, calls, &store), OK);
+	assert_int_equal(spool_store_open(parts, loop, &settings, calls, &store), OK);
 	while ((message = spool_store_next(store, message))) {
 		unsigned number = read_message(store, message, &body);
 

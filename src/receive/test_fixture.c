@@ -187,7 +187,9 @@ static void open_writer(struct world *world, uint64_t reserve_bytes)
 	settings.reserve_bytes = reserve_bytes;
 	settings.commit = &world->commit;
 	settings.queue = &world->queue;
-	assert_int_equal(spool_writer_open(world->dir, world->loop, &settings, &world->writer), OK);
+	assert_int_equal(spool_writer_open(world->parts[SPOOL_RECEIVE], world->loop, &settings,
+					   &world->writer),
+			 OK);
 }
 
 void world_open(struct world *world, struct world_options options)
@@ -199,6 +201,7 @@ void world_open(struct world *world, struct world_options options)
 	memset(world, 0, sizeof *world);
 	test_folder_make(world->path);
 	assert_int_equal(os_dir_open(world->path, &world->dir), OK);
+	assert_int_equal(spool_layout_make(world->dir, NULL, world->parts), OK);
 	test_loop_init(&world->test);
 	world->loop = world->test.loop;
 	assert_int_equal(os_pool_new(world->loop, "bodies", 1, JOBS_MAX, &world->pool), OK);
@@ -207,7 +210,7 @@ void world_open(struct world *world, struct world_options options)
 		open_keeper(world);
 	}
 	open_listeners(world);
-	assert_int_equal(trace_ring_new(world->dir, world->loop,
+	assert_int_equal(trace_ring_new(world->parts[SPOOL_RECEIVE], world->loop,
 					&(struct trace_ring_settings){
 						.family = 1, .limits = { 1 << 24, 1000000 } },
 					&world->trace),
@@ -250,6 +253,7 @@ void world_done(struct world *world)
 	}
 	test_loop_done(&world->test);
 	buffer_done(&world->directory);
+	spool_layout_close(world->parts);
 	os_dir_close(world->dir);
 	test_folder_remove(world->path);
 }
@@ -285,7 +289,7 @@ unsigned world_body_files(struct world *world)
 	unsigned count = 0;
 	int dir;
 
-	assert_int_equal(os_dir_open_at(world->dir, "body", &dir), OK);
+	assert_int_equal(os_dir_open_at(world->parts[SPOOL_RECEIVE], "body", &dir), OK);
 	assert_int_equal(os_dir_list(dir, count_name, &count), OK);
 	os_dir_close(dir);
 	return count;

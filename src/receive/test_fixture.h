@@ -9,6 +9,7 @@
 #include "os/test_folder.h"
 #include "os/test_loop.h"
 #include "receive/receiver.h"
+#include "spool/layout.h"
 #include "spool/pages.h"
 
 // The listeners of the fixture's configuration.
@@ -19,8 +20,8 @@ struct receive_generation *fixture_generation(const char *more);
 
 struct world {
 	char path[TEST_FOLDER_PATH_SIZE];
-	int dir;
-	struct os_loop *loop; // of test
+	int dir, parts[SPOOL_PARTS]; // the spool
+	struct os_loop *loop;        // of test
 	struct os_pool *pool;
 	struct spool_commit_page commit;
 	struct spool_queue_page queue;

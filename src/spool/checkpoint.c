@@ -200,7 +200,7 @@ enum error spool_checkpoint_write(struct spool_store *store, bool is_clean)
 	error = encode(store, is_clean, &bytes);
 	if (!error) {
 		error = os_file_replace_at(store->dir, "checkpoint", buffer_view(&bytes),
-					   store->folder.file_mode);
+					   store->folders[SPOOL_DELIVER].file_mode);
 	}
 	buffer_done(&bytes);
 	if (!error) {
@@ -216,7 +216,7 @@ static void work(struct os_job *job)
 
 	self->error =
 		os_file_replace_at(self->store->dir, "checkpoint", buffer_view(&self->checkpoint),
-				   self->store->folder.file_mode);
+				   self->store->folders[SPOOL_DELIVER].file_mode);
 }
 
 static void done(struct os_job *job)

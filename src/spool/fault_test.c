@@ -200,8 +200,8 @@ static void make_old_body(struct world *world, const char *name)
 	char path[128];
 	int dir, file;
 
-	snprintf(path, sizeof path, "%s/body/%s", world->path, name);
-	assert_int_equal(os_dir_open_at(world->dir, "body", &dir), OK);
+	snprintf(path, sizeof path, "%s/receive/body/%s", world->path, name);
+	assert_int_equal(os_dir_open_at(world->parts[SPOOL_RECEIVE], "body", &dir), OK);
 	assert_int_equal(os_file_open_at(dir, name, OS_WRITE | OS_CREATE, 0600, &file), OK);
 	os_file_close(file);
 	os_dir_close(dir);
@@ -213,7 +213,7 @@ static bool has_body(struct world *world, const char *name)
 	struct stat info;
 	char path[128];
 
-	snprintf(path, sizeof path, "%s/body/%s", world->path, name);
+	snprintf(path, sizeof path, "%s/receive/body/%s", world->path, name);
 	return stat(path, &info) == 0;
 }
 
@@ -290,7 +290,9 @@ static void too_many_abandoned_ranges_are_said_and_end(void **state)
 	settings.retry_ms = 200;
 	settings.commit = &world.commits[1];
 	settings.queue = &world.queue;
-	assert_int_equal(spool_writer_open(world.dir, world.loop, &settings, &world.writer), OK);
+	assert_int_equal(
+		spool_writer_open(world.parts[SPOOL_RECEIVE], world.loop, &settings, &world.writer),
+		OK);
 	assert_int_equal(spool_port_new(world.writer, world.loop, &world.port), OK);
 	world_append_many(&world, 1, 1);
 	for (uint32_t i = 0; i < SPOOL_ABANDONED_MAX; i++) { // all in the use that is open

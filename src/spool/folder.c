@@ -8,40 +8,17 @@
 
 enum { ZERO_CHUNK_BYTES = 1024 * 1024 };
 
-enum error spool_folder_open_part(int dir, const char *name, bool make, bool shared_group,
-				  int *ret_dir)
+enum error spool_folder_open(int dir, enum spool_part part, bool shared_group,
+			     struct spool_folder *ret_folder)
 {
-	enum error error = os_dir_open_at(dir, name, ret_dir);
-	uint32_t mode = shared_group ? 02770 : 0700;
-
-	if (error != ERROR_NOT_FOUND || !make) {
-		return error;
-	}
-	error = os_dir_make_at(dir, name, mode);
-	if (error && error != ERROR_EXISTS) {
-		return error;
-	}
-	error = os_dir_sync(dir);
-	if (error) {
-		return error;
-	}
-	return os_dir_open_at(dir, name, ret_dir);
-}
-
-uint32_t spool_folder_file_mode(bool shared_group)
-{
-	return shared_group ? 0660 : 0600;
-}
-
-enum error spool_folder_open(int dir, bool make, bool shared_group, struct spool_folder *ret_folder)
-{
-	struct spool_folder folder = { .log = -1,
+	struct spool_folder folder = { .part = part,
+				       .log = -1,
 				       .body = -1,
-				       .file_mode = spool_folder_file_mode(shared_group) };
-	enum error error = spool_folder_open_part(dir, "log", make, shared_group, &folder.log);
+				       .file_mode = spool_part_file_mode(part, shared_group) };
+	enum error error = os_dir_open_at(dir, "log", &folder.log);
 
-	if (!error) {
-		error = spool_folder_open_part(dir, "body", make, shared_group, &folder.body);
+	if (!error && part == SPOOL_RECEIVE) {
+		error = os_dir_open_at(dir, "body", &folder.body);
 	}
 	if (error) {
 		spool_folder_close(&folder);
@@ -84,6 +61,7 @@ void spool_segment_name(uint16_t family, uint32_t segment, char ret_name[SPOOL_S
 struct listing {
 	spool_segment_fn *fn;
 	void *context;
+	enum spool_part part;
 	uint32_t segments_max;
 };
 
@@ -111,16 +89,17 @@ static bool list_name(void *context, const char *name)
 
 	if (text.len == SPOOL_SEGMENT_NAME_BYTES - 1 && text.data[2] == '-' &&
 	    hex_number(view_first(text, 2), &family) && hex_number(view_from(text, 3), &segment) &&
-	    family < SPOOL_FAMILIES_MAX && segment < listing->segments_max) {
+	    family < SPOOL_FAMILIES_MAX && spool_part_of((uint16_t)family) == listing->part &&
+	    segment < listing->segments_max) {
 		listing->fn(listing->context, (uint16_t)family, segment);
 	}
 	return true;
 }
 
-enum error spool_folder_list_names(int dir, uint32_t segments_max, spool_segment_fn *fn,
-				   void *context)
+enum error spool_folder_list_names(int dir, enum spool_part part, uint32_t segments_max,
+				   spool_segment_fn *fn, void *context)
 {
-	struct listing listing = { fn, context, segments_max };
+	struct listing listing = { fn, context, part, segments_max };
 
 	return os_dir_list(dir, list_name, &listing);
 }
@@ -128,7 +107,7 @@ enum error spool_folder_list_names(int dir, uint32_t segments_max, spool_segment
 enum error spool_folder_list_segments(const struct spool_folder *folder, spool_segment_fn *fn,
 				      void *context)
 {
-	return spool_folder_list_names(folder->log, SPOOL_SEGMENTS_MAX, fn, context);
+	return spool_folder_list_names(folder->log, folder->part, SPOOL_SEGMENTS_MAX, fn, context);
 }
 
 static enum error write_zeros(int file, uint32_t segment_bytes)

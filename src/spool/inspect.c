@@ -66,18 +66,23 @@ static enum error read_body(struct inspection *inspection)
 	return error;
 }
 
-static enum error inspect(int dir, struct inspection *inspection)
+static enum error inspect(int spool_dir, struct inspection *inspection)
 {
 	struct spool_store_settings settings = { 0 };
 	struct spool_store_calls calls = { on_message, on_fault, inspection };
-	enum error error;
+	int parts[SPOOL_PARTS];
+	enum error error = spool_layout_open(spool_dir, parts);
 
-	inspection->store = spool_store_new(dir, &settings, calls);
+	if (error) {
+		return error;
+	}
+	inspection->store = spool_store_new(&settings, calls);
 	if (!inspection->store) {
+		spool_layout_close(parts);
 		return ERROR_NO_MEMORY;
 	}
 	inspection->store->is_inspecting = true;
-	error = spool_folder_open(dir, false, false, &inspection->store->folder);
+	error = spool_store_open_folders(inspection->store, parts);
 	if (!error) {
 		error = spool_store_recover(inspection->store);
 	}
@@ -89,19 +94,20 @@ static enum error inspect(int dir, struct inspection *inspection)
 	}
 	inspection->store->is_closing = true;
 	spool_store_free(inspection->store);
+	spool_layout_close(parts);
 	return error;
 }
 
-enum error spool_inspect(int dir, uint64_t id, struct spool_store_calls calls)
+enum error spool_inspect(int spool_dir, uint64_t id, struct spool_store_calls calls)
 {
 	struct inspection inspection = { .calls = calls, .id = id };
 
-	return inspect(dir, &inspection);
+	return inspect(spool_dir, &inspection);
 }
 
-enum error spool_inspect_body(int dir, uint64_t id, struct buffer *out)
+enum error spool_inspect_body(int spool_dir, uint64_t id, struct buffer *out)
 {
 	struct inspection inspection = { .id = id, .body = out };
 
-	return id == 0 ? ERROR_NOT_FOUND : inspect(dir, &inspection);
+	return id == 0 ? ERROR_NOT_FOUND : inspect(spool_dir, &inspection);
 }

@@ -101,7 +101,7 @@ static void check_promise(struct life *life, uint64_t id)
 
 struct census {
 	struct life *life;
-	struct spool_folder folder;
+	struct spool_folder folder; // receive's
 	uint32_t newest[SPOOL_FAMILIES_MAX];
 };
 
@@ -116,7 +116,7 @@ static void find_newest(void *context, uint16_t family, uint32_t segment)
 	}
 }
 
-// A use that is over is free as soon as it holds no message; family 0's are held by the journal.
+// A use of receive's that is over is free as soon as it holds no message.
 static void check_segment(void *context, uint16_t family, uint32_t segment)
 {
 	struct census *census = context;
@@ -125,8 +125,7 @@ static void check_segment(void *context, uint16_t family, uint32_t segment)
 	const struct spool_message *message = NULL;
 	bool is_used = false;
 
-	if (family == 0 ||
-	    spool_folder_read_header(&census->folder, family, segment, &header) != OK ||
+	if (spool_folder_read_header(&census->folder, family, segment, &header) != OK ||
 	    header.epoch == census->newest[family]) {
 		return;
 	}
@@ -141,11 +140,11 @@ static void check_segment(void *context, uint16_t family, uint32_t segment)
 	}
 }
 
-static void check_segments(struct life *life, int dir)
+static void check_segments(struct life *life, int receive_dir)
 {
 	struct census census = { .life = life };
 
-	assert_int_equal(spool_folder_open(dir, false, false, &census.folder), OK);
+	assert_int_equal(spool_folder_open(receive_dir, SPOOL_RECEIVE, false, &census.folder), OK);
 	assert_int_equal(spool_folder_list_segments(&census.folder, find_newest, &census), OK);
 	assert_int_equal(spool_folder_list_segments(&census.folder, check_segment, &census), OK);
 	spool_folder_close(&census.folder);
@@ -176,14 +175,15 @@ static void compare_looks(struct life *life)
 static void look(void *context)
 {
 	struct life *life = context;
-	int dir;
+	int dir, parts[SPOOL_PARTS];
 
 	assert_int_equal(os_dir_open("/spool", &dir), OK);
+	assert_int_equal(spool_layout_make(dir, NULL, parts), OK);
 	assert_int_equal(os_loop_new(&life->loop), OK);
 	if (life->is_thorough) {
 		look_without_touching(life, dir, SEEN_BEFORE);
 	}
-	if (life_open_store(life, dir) != OK) {
+	if (life_open_store(life, parts) != OK) {
 		life_violated(life->truth, "recovery fails", 0);
 		return;
 	}
@@ -196,13 +196,14 @@ static void look(void *context)
 			check_message(life, id);
 		}
 	}
-	check_segments(life, dir);
+	check_segments(life, parts[SPOOL_RECEIVE]);
 	spool_store_close(life->store);
 	if (life->is_thorough) {
 		look_without_touching(life, dir, SEEN_AFTER);
 		compare_looks(life);
 	}
 	os_loop_free(life->loop);
+	spool_layout_close(parts);
 	os_dir_close(dir);
 }
 

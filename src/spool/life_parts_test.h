@@ -75,7 +75,7 @@ struct life *life_new(struct truth *truth);
 // Runs fn as a process, then frees the life. False when it crashed.
 bool life_run_process(struct sim_machine *machine, struct life *life, void (*fn)(void *context),
 		      void (*before)(struct sim_process *process, uint64_t nth), uint64_t nth);
-enum error life_open_store(struct life *life, int dir);
+enum error life_open_store(struct life *life, const int parts[SPOOL_PARTS]);
 // For spool_store_calls.
 enum error life_on_message(void *context, struct spool_message *message,
 			   const struct spool_envelope *envelope);

@@ -218,7 +218,7 @@ static void send_next(struct life *life, struct family *family)
 	}
 }
 
-static enum error start_family(struct life *life, int dir, uint16_t number)
+static enum error start_family(struct life *life, int receive_dir, uint16_t number)
 {
 	struct family *family = &life->families[number - 1];
 	struct spool_writer_settings settings = spool_writer_defaults(number);
@@ -228,7 +228,7 @@ static enum error start_family(struct life *life, int dir, uint16_t number)
 	settings.reserve_bytes = settings.reserve_inodes = 0;
 	settings.commit = &family->commits;
 	settings.queue = &life->queue;
-	error = spool_writer_open(dir, life->loop, &settings, &family->writer);
+	error = spool_writer_open(receive_dir, life->loop, &settings, &family->writer);
 	if (!error) {
 		error = spool_port_new(family->writer, life->loop, &family->port);
 	}
@@ -356,7 +356,7 @@ void life_on_fault(void *context, const char *what, struct spool_ref where)
 	life_violated(life->truth, text, 0);
 }
 
-enum error life_open_store(struct life *life, int dir)
+enum error life_open_store(struct life *life, const int parts[SPOOL_PARTS])
 {
 	struct spool_store_settings settings = {
 		.segment_bytes = SPOOL_SEGMENT_BYTES_MIN,
@@ -369,7 +369,7 @@ enum error life_open_store(struct life *life, int dir)
 	struct spool_store_calls calls = { life_on_message, life_on_fault, life };
 
 	life->see = SEEN_BY_STORE;
-	return spool_store_open(dir, life->loop, &settings, calls, &life->store);
+	return spool_store_open(parts, life->loop, &settings, calls, &life->store);
 }
 
 static void end(struct life *life)
@@ -389,16 +389,17 @@ static void end(struct life *life)
 static void live(void *context)
 {
 	struct life *life = context;
-	int dir;
+	int dir, parts[SPOOL_PARTS];
 
-	if (os_dir_open("/spool", &dir) || os_loop_new(&life->loop)) {
-		return;
-	}
-	if (life->plan.is_delivering && life_open_store(life, dir)) {
+	if (os_dir_open("/spool", &dir) || spool_layout_make(dir, NULL, parts) ||
+	    os_loop_new(&life->loop)) {
 		return; // a fault at the start: the supervisor would start it again
 	}
+	if (life->plan.is_delivering && life_open_store(life, parts)) {
+		return;
+	}
 	for (uint16_t i = 1; i <= life->plan.families; i++) {
-		if (start_family(life, dir, i)) {
+		if (start_family(life, parts[SPOOL_RECEIVE], i)) {
 			return;
 		}
 	}

@@ -81,7 +81,8 @@ static void live(struct attempt *attempt)
 	settings.commit = &world->commits[1];
 	settings.queue = &world->queue;
 	if (world_start_store(world) != OK ||
-	    spool_writer_open(world->dir, world->loop, &settings, &world->writer) != OK ||
+	    spool_writer_open(world->parts[SPOOL_RECEIVE], world->loop, &settings,
+			      &world->writer) != OK ||
 	    spool_port_new(world->writer, world->loop, &world->port) != OK) {
 		return;
 	}

@@ -24,7 +24,8 @@ static void find_segment(void *context, uint16_t family, uint32_t number)
 	enum error error = ERROR_IO;
 
 	for (int tries = 0; error == ERROR_IO && tries < READ_TRIES; tries++) {
-		error = spool_folder_read_header(&recovery->store->folder, family, number, &header);
+		error = spool_folder_read_header(spool_store_folder(recovery->store, family),
+						 family, number, &header);
 	}
 	if (error == ERROR_NOT_FOUND) {
 		return;
@@ -67,7 +68,8 @@ static void apply_abandoned(struct spool_family *family)
 enum error spool_store_learn_segment(struct spool_store *store, uint16_t family, uint32_t segment)
 {
 	struct spool_segment_header header;
-	enum error error = spool_folder_read_header(&store->folder, family, segment, &header);
+	enum error error = spool_folder_read_header(spool_store_folder(store, family), family,
+						    segment, &header);
 
 	if (error) {
 		return error;
@@ -139,8 +141,9 @@ static bool look_again(struct spool_store *store, struct spool_segment *segment,
 
 	scan->window = buffer_view(&store->window);
 	if (!error) {
-		error = spool_folder_read_header(&store->folder, segment->header.family,
-						 segment->header.segment, &header);
+		error = spool_folder_read_header(spool_store_folder(store, segment->header.family),
+						 segment->header.family, segment->header.segment,
+						 &header);
 	}
 	if (error) {
 		scan->limit = scan->offset; // nothing more can be had
@@ -388,8 +391,11 @@ static void scan_family(struct recovery *recovery, uint16_t family, bool only_be
 enum error spool_store_recover(struct spool_store *store)
 {
 	struct recovery recovery = { .store = store };
-	enum error error = spool_folder_list_segments(&store->folder, find_segment, &recovery);
+	enum error error = OK;
 
+	for (unsigned i = 0; !error && i < SPOOL_PARTS; i++) {
+		error = spool_folder_list_segments(&store->folders[i], find_segment, &recovery);
+	}
 	if (error || recovery.error) {
 		return error ? error : recovery.error;
 	}

@@ -37,7 +37,7 @@ static void remove_file(struct os_job *job)
 	char name[SPOOL_ID_TEXT_LEN + 1];
 
 	spool_id_format(self->body_id, name);
-	self->error = os_file_remove_at(self->store->folder.body, name);
+	self->error = os_file_remove_at(self->store->folders[SPOOL_RECEIVE].body, name);
 }
 
 static void removed(struct os_job *job)
@@ -261,9 +261,9 @@ static bool remove_if_orphan(void *context, const char *name)
 
 	if (spool_id_parse(view_from_text(name), &id) == OK &&
 	    !spool_index_get(&store->index, id) &&
-	    os_file_info_at(store->folder.body, name, &info) == OK &&
+	    os_file_info_at(store->folders[SPOOL_RECEIVE].body, name, &info) == OK &&
 	    info.modified_ms + orphan_age_ms < os_clock_wall_ms()) {
-		(void)!os_file_remove_at(store->folder.body, name);
+		(void)!os_file_remove_at(store->folders[SPOOL_RECEIVE].body, name);
 	}
 	return true;
 }
@@ -273,5 +273,5 @@ void spool_store_remove_orphans(struct spool_store *store)
 	if (store->status.faults > 0) {
 		return; // what was not understood or not readable may name them
 	}
-	(void)!os_dir_list(store->folder.body, remove_if_orphan, store);
+	(void)!os_dir_list(store->folders[SPOOL_RECEIVE].body, remove_if_orphan, store);
 }

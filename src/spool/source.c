@@ -9,7 +9,7 @@ static enum error open_body(struct spool_store *store, uint64_t id, int *ret_fil
 	char name[SPOOL_ID_TEXT_LEN + 1];
 
 	spool_id_format(id, name);
-	return os_file_open_at(store->folder.body, name, OS_READ, 0, ret_file);
+	return os_file_open_at(store->folders[SPOOL_RECEIVE].body, name, OS_READ, 0, ret_file);
 }
 
 enum error spool_source_open(struct spool_store *store, struct spool_message *message,

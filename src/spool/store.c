@@ -85,9 +85,9 @@ void spool_store_keep_record(struct spool_store *store, struct spool_segment *se
 enum error spool_store_pin(struct spool_store *store, struct spool_segment *segment)
 {
 	if (segment->file < 0) {
-		enum error error =
-			spool_folder_open_segment(&store->folder, segment->header.family,
-						  segment->header.segment, OS_READ, &segment->file);
+		enum error error = spool_folder_open_segment(
+			spool_store_folder(store, segment->header.family), segment->header.family,
+			segment->header.segment, OS_READ, &segment->file);
 
 		if (error) {
 			return error;
@@ -232,7 +232,7 @@ static void set_defaults(struct spool_store_settings *settings)
 	}
 }
 
-struct spool_store *spool_store_new(int dir, const struct spool_store_settings *settings,
+struct spool_store *spool_store_new(const struct spool_store_settings *settings,
 				    struct spool_store_calls calls)
 {
 	struct spool_store *store = calloc(1, sizeof *store);
@@ -240,11 +240,13 @@ struct spool_store *spool_store_new(int dir, const struct spool_store_settings *
 	if (!store) {
 		return NULL;
 	}
-	store->dir = dir;
 	store->settings = *settings;
 	set_defaults(&store->settings);
 	store->calls = calls;
-	store->folder.log = store->folder.body = store->lock_file = -1;
+	store->dir = store->lock_file = -1;
+	for (unsigned i = 0; i < SPOOL_PARTS; i++) {
+		store->folders[i].log = store->folders[i].body = -1;
+	}
 	store->window = buffer_with_max(SPOOL_SEGMENT_BYTES_MAX);
 	store->states = buffer_with_max(STATES_BYTES_MAX);
 	for (uint16_t i = 0; i < SPOOL_FAMILIES_MAX; i++) {
@@ -301,7 +303,9 @@ void spool_store_free(struct spool_store *store)
 	buffer_done(&store->window);
 	buffer_done(&store->states);
 	os_file_close(store->lock_file);
-	spool_folder_close(&store->folder);
+	for (unsigned i = 0; i < SPOOL_PARTS; i++) {
+		spool_folder_close(&store->folders[i]);
+	}
 	free(store->own_commits);
 	free(store->own_queue);
 	free(store);
@@ -311,7 +315,6 @@ static enum error open_writer(struct spool_store *store)
 {
 	struct spool_writer_settings settings = {
 		.segment_bytes = store->settings.segment_bytes,
-		.shared_group = store->settings.shared_group,
 		.commit = store->own_commits,
 		.queue = store->settings.queue,
 	};
@@ -343,13 +346,25 @@ static enum error note_crashes(struct spool_store *store)
 	return error;
 }
 
-static enum error open_all(struct spool_store *store, int dir)
+enum error spool_store_open_folders(struct spool_store *store, const int parts[SPOOL_PARTS])
 {
-	enum error error =
-		spool_folder_open(dir, true, store->settings.shared_group, &store->folder);
+	enum error error = OK;
+
+	store->dir = parts[SPOOL_DELIVER];
+	for (enum spool_part part = 0; !error && part < SPOOL_PARTS; part++) {
+		error = spool_folder_open(parts[part], part, false, &store->folders[part]);
+	}
+	return error;
+}
+
+static enum error open_all(struct spool_store *store, const int parts[SPOOL_PARTS])
+{
+	enum error error = spool_store_open_folders(store, parts);
 
 	if (!error) {
-		error = spool_folder_lock(dir, "lock", store->folder.file_mode, &store->lock_file);
+		error = spool_folder_lock(store->dir, "lock",
+					  store->folders[SPOOL_DELIVER].file_mode,
+					  &store->lock_file);
 	}
 	if (!error) {
 		error = spool_store_recover(store);
@@ -380,11 +395,11 @@ static void close_writer(struct spool_store *store)
 	os_pool_free(store->pool);
 }
 
-enum error spool_store_open(int dir, struct os_loop *loop,
+enum error spool_store_open(const int parts[SPOOL_PARTS], struct os_loop *loop,
 			    const struct spool_store_settings *settings,
 			    struct spool_store_calls calls, struct spool_store **ret_store)
 {
-	struct spool_store *store = spool_store_new(dir, settings, calls);
+	struct spool_store *store = spool_store_new(settings, calls);
 	enum error error;
 
 	if (!store) {
@@ -393,7 +408,7 @@ enum error spool_store_open(int dir, struct os_loop *loop,
 	store->loop = loop;
 	os_timer_init(&store->journal_timer, loop, spool_store_group_timer, store);
 	os_timer_init(&store->copy_timer, loop, spool_store_copy_timer, store);
-	error = open_all(store, dir);
+	error = open_all(store, parts);
 	if (error) {
 		store->is_closing = true;
 		close_writer(store);

@@ -11,6 +11,7 @@
 #include "base/list.h"
 #include "os/loop.h"
 #include "spool/envelope.h"
+#include "spool/layout.h"
 #include "spool/pages.h"
 #include "spool/ref.h"
 #include "spool/writer.h"
@@ -75,7 +76,6 @@ struct spool_store_settings {
 	uint32_t copy_forward_segments; // segments in use above which sparse old ones are emptied;
 					// 0: 64
 	uint64_t reason_bytes_max; // of all reasons in memory; 0: 64 MiB; above it they are dropped
-	bool shared_group;
 	struct spool_queue_page *queue; // written by the store; outlives it
 	// The commit pages of receive's families; NULL where a family has none now. [0] is not
 	// used.
@@ -84,9 +84,10 @@ struct spool_store_settings {
 
 struct spool_store;
 
-// Blocking: for start-up. dir is the spool folder, and outlives the store. ERROR_BUSY: another
-// deliver has the lock.
-enum error spool_store_open(int dir, struct os_loop *loop,
+// Blocking: for start-up. parts are the folders of the spool's two parts, and outlive the store,
+// which writes into deliver's; of receive's it reads the log, and removes bodies. ERROR_BUSY:
+// another deliver has the lock.
+enum error spool_store_open(const int parts[SPOOL_PARTS], struct os_loop *loop,
 			    const struct spool_store_settings *settings,
 			    struct spool_store_calls calls,
 			    struct spool_store **ret_store) must_check;
@@ -155,8 +156,7 @@ void spool_wait_cancel(struct spool_wait *wait);
 // change may be NULL (a report on its own). The change takes effect when done says OK; until then
 // the message must get no other change that makes a recipient final. With another error nothing has
 // happened: try again later. The new message then comes through spool_store_follow.
-// The body may be at most SPOOL_BODY_INLINE_BYTES, or a finished file (SPOOL_BODY_FILE) made with
-// spool_body_new on spool_store_writer.
+// The body may be at most SPOOL_BODY_INLINE_BYTES.
 struct spool_waiting { // the store's: a record under way that puts a message somewhere
 	struct list link;
 	uint32_t epoch, offset; // it lies behind this in the store's own family

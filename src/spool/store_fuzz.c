@@ -205,28 +205,33 @@ static void put_file(int dir, const char *name, struct view bytes)
 	os_file_close(file);
 }
 
-static void put_spool(int dir, const struct spool *spool)
+static void put_spool(const int parts[SPOOL_PARTS], const struct spool *spool)
 {
-	struct spool_folder folder;
+	struct spool_folder folders[SPOOL_PARTS];
 
-	MUST(spool_folder_open(dir, true, false, &folder) == OK);
+	for (enum spool_part part = 0; part < SPOOL_PARTS; part++) {
+		MUST(spool_folder_open(parts[part], part, false, &folders[part]) == OK);
+	}
 	for (unsigned i = 0; i < spool->count; i++) {
 		const struct segment *segment = &spool->segments[i];
 		char name[SPOOL_SEGMENT_NAME_BYTES];
 
 		spool_segment_name(segment->header.family, segment->header.segment, name);
-		put_file(folder.log, name, view_of(segment->bytes, SEGMENT_BYTES));
+		put_file(folders[spool_part_of(segment->header.family)].log, name,
+			 view_of(segment->bytes, SEGMENT_BYTES));
 	}
 	for (unsigned i = 0; i < spool->body_count; i++) {
 		char name[SPOOL_ID_TEXT_LEN + 1];
 
 		spool_id_format(1u + fuzz_action_byte(&spool->bodies[i], 0) % 8u, name);
-		put_file(folder.body, name, view_from(spool->bodies[i].bytes, 1));
+		put_file(folders[SPOOL_RECEIVE].body, name, view_from(spool->bodies[i].bytes, 1));
 	}
 	if (spool->checkpoint.len) {
-		put_file(dir, "checkpoint", buffer_view(&spool->checkpoint));
+		put_file(parts[SPOOL_DELIVER], "checkpoint", buffer_view(&spool->checkpoint));
 	}
-	spool_folder_close(&folder);
+	for (unsigned i = 0; i < SPOOL_PARTS; i++) {
+		spool_folder_close(&folders[i]);
+	}
 }
 
 static bool remove_name(void *context, const char *name)
@@ -274,13 +279,13 @@ static bool seen_equal(const struct seen *a, const struct seen *b)
 	return a->count == b->count && found == a->count;
 }
 
-static enum error recover(int dir, struct os_loop *loop, struct seen *seen)
+static enum error recover(const int parts[SPOOL_PARTS], struct os_loop *loop, struct seen *seen)
 {
 	struct spool_queue_page queue = { 0 };
 	struct spool_store_settings settings = { .segment_bytes = SEGMENT_BYTES, .queue = &queue };
 	struct spool_store_calls calls = { on_message, NULL, seen };
 	struct spool_store *store;
-	enum error error = spool_store_open(dir, loop, &settings, calls, &store);
+	enum error error = spool_store_open(parts, loop, &settings, calls, &store);
 
 	if (error == OK) {
 		for (unsigned i = 0; i < seen->count; i++) {
@@ -292,7 +297,7 @@ static enum error recover(int dir, struct os_loop *loop, struct seen *seen)
 	return error;
 }
 
-static void look(int dir, struct os_loop *loop)
+static void look(int dir, const int parts[SPOOL_PARTS], struct os_loop *loop)
 {
 	struct seen inspected = { 0 }, first = { 0 }, second = { 0 };
 	struct spool_store_calls calls = { on_message, NULL, &inspected };
@@ -305,9 +310,9 @@ static void look(int dir, struct os_loop *loop)
 		MUST(found != OK || body.len <= SEGMENT_BYTES);
 		buffer_done(&body);
 	}
-	if (recover(dir, loop, &first) == OK) {
+	if (recover(parts, loop, &first) == OK) {
 		MUST(error != OK || seen_equal(&inspected, &first));
-		MUST(recover(dir, loop, &second) == OK);
+		MUST(recover(parts, loop, &second) == OK);
 		MUST(seen_equal(&first, &second));
 	}
 }
@@ -340,14 +345,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct view rest = view_of(data, size);
 	struct fuzz_action action;
 	struct os_loop *loop;
-	int dir;
+	int dir, parts[SPOOL_PARTS];
 
 	prepare(&dir, &loop);
 	while (fuzz_action_next(&rest, &action)) {
 		act(&spool, &action);
 	}
-	put_spool(dir, &spool);
-	look(dir, loop);
+	MUST(spool_layout_make(dir, NULL, parts) == OK);
+	put_spool(parts, &spool);
+	look(dir, parts, loop);
+	spool_layout_close(parts);
 	MUST(os_dir_list(dir, remove_name, &dir) == OK);
 	for (unsigned i = 0; i < spool.count; i++) {
 		free(spool.segments[i].bytes);

@@ -77,8 +77,8 @@ struct spool_work {
 };
 
 struct spool_store {
-	int dir;
-	struct spool_folder folder;
+	int dir;                                  // of its own part
+	struct spool_folder folders[SPOOL_PARTS]; // receive's is only read, but for bodies removed
 	int lock_file;
 	struct os_loop *loop;
 	struct spool_store_settings settings;
@@ -110,8 +110,16 @@ struct spool_store {
 };
 
 // store.c
-struct spool_store *spool_store_new(int dir, const struct spool_store_settings *settings,
+struct spool_store *spool_store_new(const struct spool_store_settings *settings,
 				    struct spool_store_calls calls); // NULL: no memory
+// Blocking. ERROR_NOT_FOUND.
+enum error spool_store_open_folders(struct spool_store *store,
+				    const int parts[SPOOL_PARTS]) must_check;
+static inline const struct spool_folder *spool_store_folder(const struct spool_store *store,
+							    uint16_t family)
+{
+	return &store->folders[spool_part_of(family)];
+}
 void spool_store_free(struct spool_store *store);
 struct spool_segment *spool_store_segment(const struct spool_store *store, uint16_t family,
 					  uint32_t epoch); // NULL: not known

@@ -21,7 +21,7 @@ struct segment {
 };
 
 struct reading {
-	int folder;
+	int folders[SPOOL_PARTS]; // -1: none
 	uint64_t id;
 	trace_record_fn *fn;
 	void *context;
@@ -42,7 +42,7 @@ static enum error open_segment(const struct reading *reading, uint16_t family, u
 	char name[SPOOL_SEGMENT_NAME_BYTES];
 
 	spool_segment_name(family, number, name);
-	return os_file_open_at(reading->folder, name, OS_READ, 0, ret_file);
+	return os_file_open_at(reading->folders[spool_part_of(family)], name, OS_READ, 0, ret_file);
 }
 
 static enum error read_header(const struct reading *reading, uint16_t family, uint32_t number,
@@ -188,8 +188,14 @@ static enum error read_segments(struct reading *reading, bool all)
 
 static enum error read_all(struct reading *reading)
 {
-	enum error error = spool_folder_list_names(reading->folder, NUMBERS, find_segment, reading);
+	enum error error = OK;
 
+	for (enum spool_part part = 0; error == OK && part < SPOOL_PARTS; part++) {
+		if (reading->folders[part] >= 0) {
+			error = spool_folder_list_names(reading->folders[part], part, NUMBERS,
+							find_segment, reading);
+		}
+	}
 	if (error == OK && reading->count == 0) {
 		error = reading->error; // nothing of it may be read
 	}
@@ -205,28 +211,39 @@ static enum error read_all(struct reading *reading)
 	return error;
 }
 
+static enum error open_folders(int spool_dir, int ret_folders[SPOOL_PARTS])
+{
+	int parts[SPOOL_PARTS];
+	enum error error = spool_layout_open(spool_dir, parts);
+
+	if (error != OK) {
+		return error == ERROR_NOT_FOUND ? OK : error;
+	}
+	for (enum spool_part part = 0; error == OK && part < SPOOL_PARTS; part++) {
+		error = os_dir_open_at(parts[part], "trace", &ret_folders[part]);
+		error = error == ERROR_NOT_FOUND ? OK : error;
+	}
+	spool_layout_close(parts);
+	return error;
+}
+
 enum error trace_find(int spool_dir, uint64_t id, trace_record_fn *fn, void *context,
 		      struct trace_report *ret_report)
 {
 	struct reading reading = {
+		.folders = { -1, -1 },
 		.id = id,
 		.fn = fn,
 		.context = context,
 		.arena = arena_with_max(MEMORY_MAX),
 		.bytes = buffer_with_max(TRACE_SEGMENT_BYTES_MAX + READ_BYTES),
 	};
-	enum error error =
-		spool_folder_open_part(spool_dir, "trace", false, false, &reading.folder);
+	enum error error = open_folders(spool_dir, reading.folders);
 
-	if (error == ERROR_NOT_FOUND) {
-		*ret_report = reading.report;
-		return OK;
+	if (error == OK) {
+		error = read_all(&reading);
 	}
-	if (error != OK) {
-		return error;
-	}
-	error = read_all(&reading);
-	os_dir_close(reading.folder);
+	spool_layout_close(reading.folders);
 	arena_done(&reading.arena);
 	buffer_done(&reading.bytes);
 	if (error == OK) {

@@ -28,7 +28,7 @@ struct trace_ring_settings {
 	struct trace_limits limits;
 	uint64_t reserve_bytes; // kept free on the disk; the oldest segments go for it
 	uint64_t reserve_inodes;
-	bool shared_group; // files 0660, folder 2770, instead of 0600 and 0700
+	bool shared_group; // of receive's: files 0660, folder 2770, instead of 0600 and 0700
 	// Tracing pauses because of this error, or goes on (OK). Told once each, on the loop. NULL:
 	// nobody is told.
 	void (*changed)(void *context, enum error error);
@@ -37,8 +37,8 @@ struct trace_ring_settings {
 
 struct trace_ring;
 
-// dir is the spool folder: the caller's, and open for longer than the ring. What the disk says is
-// met later, by the thread.
+// dir is the folder of the family's part of the spool (layout.h): the caller's, and open for longer
+// than the ring. What the disk says is met later, by the thread.
 enum error trace_ring_new(int dir, struct os_loop *loop, const struct trace_ring_settings *settings,
 			  struct trace_ring **ret_ring) must_check;
 // Writes what was added. Blocking. Accepts NULL.

@@ -6,6 +6,7 @@
 #include "os/clock.h"
 #include "os/file.h"
 #include "os/sim/sim.h"
+#include "spool/layout.h"
 #include "spool/trace_read.h"
 #include "spool/trace_ring.h"
 
@@ -48,11 +49,13 @@ static void open_ring(void *context)
 						.reserve_bytes = RESERVE_BYTES,
 						.changed = on_changed,
 						.context = life };
-	int dir;
+	int dir, parts[SPOOL_PARTS];
 
 	assert_int_equal(os_dir_open("/spool", &dir), OK);
+	assert_int_equal(spool_layout_make(dir, NULL, parts), OK);
 	assert_int_equal(os_loop_new(&life->loop), OK);
-	assert_int_equal(trace_ring_new(dir, life->loop, &settings, &life->ring), OK);
+	assert_int_equal(trace_ring_new(parts[SPOOL_RECEIVE], life->loop, &settings, &life->ring),
+			 OK);
 }
 
 static void add(void *context)
@@ -189,7 +192,7 @@ static void fill_disk(void *context)
 
 	(void)context;
 	assert_int_equal(os_dir_open("/spool", &dir), OK);
-	assert_int_equal(os_file_open_at(dir, "log", OS_WRITE | OS_CREATE, 0600, &file), OK);
+	assert_int_equal(os_file_open_at(dir, "mail", OS_WRITE | OS_CREATE, 0600, &file), OK);
 	for (unsigned i = 0; i < 16 * 6; i++) { // 6 MiB of mail
 		assert_int_equal(
 			os_file_write_at(file, i * sizeof block, view_of(block, sizeof block)), OK);

@@ -34,12 +34,6 @@ void trace_store_done(struct trace_store *store)
 
 // ---- what is there
 
-// Those of receive belong to whichever receive runs: a family that is over leaves nothing behind.
-static bool is_ours(const struct trace_store *store, uint16_t family)
-{
-	return (family == 0) == (store->settings.family == 0);
-}
-
 static bool keep_segment(struct trace_store *store, const struct trace_segment *segment)
 {
 	if (store->count == store->capacity) {
@@ -73,6 +67,7 @@ static enum error read_header(const struct trace_store *store, const char *name,
 	return error == OK ? trace_header_decode(bytes, ret_header) : error;
 }
 
+// Those of receive belong to whichever receive runs: a family that is over leaves nothing behind.
 // One whose header is lost is the first to go.
 static void find_segment(void *context, uint16_t family, uint32_t number)
 {
@@ -83,7 +78,7 @@ static void find_segment(void *context, uint16_t family, uint32_t number)
 	struct trace_header header;
 
 	spool_segment_name(family, number, name);
-	if (!is_ours(store, family) || os_file_info_at(store->folder, name, &info) != OK) {
+	if (os_file_info_at(store->folder, name, &info) != OK) {
 		return;
 	}
 	segment.bytes = info.size;
@@ -109,6 +104,19 @@ static int by_age(const void *a, const void *b)
 	return left->sequence < right->sequence ? -1 : left->sequence > right->sequence;
 }
 
+static enum spool_part part_of(const struct trace_store *store)
+{
+	return spool_part_of(store->settings.family);
+}
+
+static enum error make_folder(const struct trace_store *store)
+{
+	uint32_t mode = spool_part_folder_mode(part_of(store), store->settings.shared_group);
+	enum error error = os_dir_make_at(store->dir, "trace", mode);
+
+	return error == ERROR_EXISTS ? OK : error;
+}
+
 static enum error open_folder(struct trace_store *store, bool make)
 {
 	enum error error;
@@ -116,10 +124,13 @@ static enum error open_folder(struct trace_store *store, bool make)
 	if (store->folder >= 0) {
 		return OK;
 	}
-	error = spool_folder_open_part(store->dir, "trace", make, store->settings.shared_group,
-				       &store->folder);
+	error = make ? make_folder(store) : OK;
 	if (error == OK) {
-		error = spool_folder_list_names(store->folder, NUMBERS, find_segment, store);
+		error = os_dir_open_at(store->dir, "trace", &store->folder);
+	}
+	if (error == OK) {
+		error = spool_folder_list_names(store->folder, part_of(store), NUMBERS,
+						find_segment, store);
 	}
 	if (error == OK && store->count) {
 		qsort(store->segments, store->count, sizeof *store->segments, by_age);
@@ -189,7 +200,7 @@ static uint64_t segment_bytes(const struct trace_limits *limits)
 
 static enum error make_file(struct trace_store *store, int *ret_file)
 {
-	uint32_t mode = spool_folder_file_mode(store->settings.shared_group);
+	uint32_t mode = spool_part_file_mode(part_of(store), store->settings.shared_group);
 	char name[SPOOL_SEGMENT_NAME_BYTES];
 	enum error error = ERROR_EXISTS;
 

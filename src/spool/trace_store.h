@@ -14,7 +14,7 @@ struct trace_segment {
 };
 
 struct trace_store {
-	int dir; // the spool's
+	int dir; // the spool part's
 	struct trace_ring_settings settings;
 	int folder; // -1: not opened yet
 	int file;   // -1: none is open

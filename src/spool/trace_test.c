@@ -12,6 +12,7 @@
 #include "os/test_folder.h"
 #include "os/test_loop.h"
 #include "spool/id.h"
+#include "spool/layout.h"
 #include "spool/trace_read.h"
 #include "spool/trace_ring.h"
 
@@ -19,7 +20,7 @@ enum { SIZE_BYTES = 8 * 1024 * 1024, KEEP_MS = 3600 * 1000 };
 
 struct world {
 	char path[TEST_FOLDER_PATH_SIZE];
-	int dir;
+	int dir, parts[SPOOL_PARTS];
 	struct test_loop test;
 	struct trace_ring *ring;
 	struct buffer found; // of the last look, one array a line
@@ -33,7 +34,9 @@ static struct trace_ring_settings settings_of(uint16_t family)
 
 static void start(struct world *world, const struct trace_ring_settings *settings)
 {
-	assert_int_equal(trace_ring_new(world->dir, world->test.loop, settings, &world->ring), OK);
+	assert_int_equal(trace_ring_new(world->parts[spool_part_of(settings->family)],
+					world->test.loop, settings, &world->ring),
+			 OK);
 }
 
 static void stop(struct world *world)
@@ -49,6 +52,7 @@ static int set_up(void **state)
 	assert_non_null(world);
 	test_folder_make(world->path);
 	assert_int_equal(os_dir_open(world->path, &world->dir), OK);
+	assert_int_equal(spool_layout_make(world->dir, NULL, world->parts), OK);
 	test_loop_init(&world->test);
 	world->found = buffer_with_max(SIZE_BYTES * 2);
 	*state = world;
@@ -61,6 +65,7 @@ static int tear_down(void **state)
 
 	stop(world);
 	test_loop_done(&world->test);
+	spool_layout_close(world->parts);
 	os_dir_close(world->dir);
 	test_folder_remove(world->path);
 	buffer_done(&world->found);
@@ -103,11 +108,12 @@ static uint64_t id_at(uint64_t ms)
 	return spool_id_next(&source, ms);
 }
 
-// ---- the files as the tests see them
+// ---- the files of receive as the tests see them
 
 static void path_of(const struct world *world, const char *name, char *ret_path, size_t size)
 {
-	assert_in_range(snprintf(ret_path, size, "%s/trace/%s", world->path, name), 1, size - 1);
+	assert_in_range(snprintf(ret_path, size, "%s/receive/trace/%s", world->path, name), 1,
+			size - 1);
 }
 
 static bool count_name(void *context, const char *name)
@@ -124,7 +130,7 @@ static unsigned count_files(const struct world *world)
 	unsigned count = 0;
 	int dir;
 
-	if (os_dir_open_at(world->dir, "trace", &dir) == OK) {
+	if (os_dir_open_at(world->parts[SPOOL_RECEIVE], "trace", &dir) == OK) {
 		assert_int_equal(os_dir_list(dir, count_name, &count), OK);
 		os_dir_close(dir);
 	}
@@ -488,7 +494,7 @@ static void leftovers_and_forgeries_are_no_records(void **state)
 	buffer_add(&joined, buffer_view(&second));
 	buffer_add(&joined, view_from(buffer_view(&first), TRACE_HEADER_BYTES)); // another tag
 	write_file(world, "01-0002", buffer_view(&joined));
-	assert_int_equal(os_dir_open_at(world->dir, "trace", &dir), OK);
+	assert_int_equal(os_dir_open_at(world->parts[SPOOL_RECEIVE], "trace", &dir), OK);
 	assert_int_equal(os_file_remove_at(dir, "01-0001"), OK);
 	os_dir_close(dir);
 	assert_string_equal(

@@ -84,11 +84,11 @@ static void a_segment_of_a_later_version_is_kept_for_it(void **state)
 	assert_int_equal(world_start_store(&world), OK);
 	world_stop_store(&world);
 	world_stop_writer(&world);
-	file_read(&world, "log/01-0000", before);
-	file_read(&world, "checkpoint", checkpoint);
+	file_read(&world, "receive/log/01-0000", before);
+	file_read(&world, "deliver/checkpoint", checkpoint);
 	*later = *before;
 	make_header_later(later);
-	file_write(&world, "log/01-0000", later);
+	file_write(&world, "receive/log/01-0000", later);
 
 	for (uint64_t round = 0; round < 3; round++) { // an earlier version lives with it
 		assert_int_equal(world_start_store(&world), OK);
@@ -99,11 +99,11 @@ static void a_segment_of_a_later_version_is_kept_for_it(void **state)
 		world_follow(&world);
 		world_stop_writer(&world);
 		world_stop_store(&world);
-		assert_true(file_is(&world, "log/01-0000", later));
-		assert_true(file_is(&world, "checkpoint", checkpoint));
+		assert_true(file_is(&world, "receive/log/01-0000", later));
+		assert_true(file_is(&world, "deliver/checkpoint", checkpoint));
 	}
 
-	file_write(&world, "log/01-0000", before); // the later version is back
+	file_write(&world, "receive/log/01-0000", before); // the later version is back
 	assert_int_equal(world_start_store(&world), OK);
 	assert_int_equal(world.faults, 0);
 	assert_int_equal(world.seen_count, 620);
@@ -138,19 +138,19 @@ static void deliver_does_not_start_over_a_checkpoint_of_a_later_version(void **s
 	assert_int_equal(world_note(&world, 7, 0, delivered), OK);
 	world_commit(&world);
 	world_stop_store(&world);
-	file_read(&world, "checkpoint", before);
-	file_read(&world, "log/00-0000", segment);
+	file_read(&world, "deliver/checkpoint", before);
+	file_read(&world, "deliver/log/00-0000", segment);
 	*later = *before;
 	make_checkpoint_later(later);
-	file_write(&world, "checkpoint", later);
+	file_write(&world, "deliver/checkpoint", later);
 
 	assert_int_equal(world_start_store(&world), ERROR_UNSUPPORTED);
 	world_append_many(&world, 100, 5); // mail is still taken
 	assert_int_equal(world_start_store(&world), ERROR_UNSUPPORTED);
-	assert_true(file_is(&world, "checkpoint", later));
-	assert_true(file_is(&world, "log/00-0000", segment));
+	assert_true(file_is(&world, "deliver/checkpoint", later));
+	assert_true(file_is(&world, "deliver/log/00-0000", segment));
 
-	file_write(&world, "checkpoint", before);
+	file_write(&world, "deliver/checkpoint", before);
 	assert_int_equal(world_start_store(&world), OK);
 	assert_int_equal(world.faults, 0);
 	assert_int_equal(world.seen_count, 24);

@@ -21,6 +21,7 @@ void world_open(struct world *world)
 	memset(world, 0, sizeof *world);
 	test_folder_make(world->path);
 	assert_int_equal(os_dir_open(world->path, &world->dir), OK);
+	assert_int_equal(spool_layout_make(world->dir, NULL, world->parts), OK);
 	assert_int_equal(os_loop_new(&world->loop), OK);
 	os_timer_init(&world->deadline, world->loop, too_late, NULL);
 	world->segment_bytes = SPOOL_SEGMENT_BYTES_MIN;
@@ -32,6 +33,7 @@ void world_done(struct world *world)
 	world_stop_writer(world);
 	os_timer_stop(&world->deadline);
 	os_loop_free(world->loop);
+	spool_layout_close(world->parts);
 	os_dir_close(world->dir);
 	test_folder_remove(world->path);
 }
@@ -44,7 +46,9 @@ void world_start_writer(struct world *world)
 	settings.reserve_bytes = 0;
 	settings.commit = &world->commits[1];
 	settings.queue = &world->queue;
-	assert_int_equal(spool_writer_open(world->dir, world->loop, &settings, &world->writer), OK);
+	assert_int_equal(spool_writer_open(world->parts[SPOOL_RECEIVE], world->loop, &settings,
+					   &world->writer),
+			 OK);
 	assert_int_equal(spool_port_new(world->writer, world->loop, &world->port), OK);
 }
 
@@ -92,7 +96,7 @@ enum error world_start_store(struct world *world)
 	struct spool_store_calls calls = { on_message, on_fault, world };
 
 	world->seen_count = world->faults = 0;
-	return spool_store_open(world->dir, world->loop, &settings, calls, &world->store);
+	return spool_store_open(world->parts, world->loop, &settings, calls, &world->store);
 }
 
 void world_stop_store(struct world *world)
@@ -230,7 +234,8 @@ static int open_segment(struct world *world, const char *segment)
 	struct buffer path = buffer_with_max(256);
 	int file;
 
-	buffer_printf(&path, "%s/log/%s", world->path, segment);
+	buffer_printf(&path, "%s/%s/log/%s", world->path,
+		      strncmp(segment, "00", 2) == 0 ? "deliver" : "receive", segment);
 	assert_int_equal(os_file_open_path(buffer_text(&path), OS_READ | OS_WRITE, 0, &file), OK);
 	buffer_done(&path);
 	return file;

@@ -11,7 +11,7 @@ enum { WORLD_APPENDS_MAX = 4096, WORLD_SEEN_MAX = 8192 };
 
 struct world {
 	char path[TEST_FOLDER_PATH_SIZE];
-	int dir;
+	int dir, parts[SPOOL_PARTS];
 	struct os_loop *loop;
 	struct os_timer deadline;
 	struct spool_commit_page commits[3]; // of families 1 and 2
@@ -30,7 +30,7 @@ struct world {
 	struct spool_message *last;
 };
 
-void world_open(struct world *world); // the folder and the loop
+void world_open(struct world *world); // the folders and the loop
 void world_done(struct world *world); // removes the folder
 void world_start_writer(struct world *world);
 void world_stop_writer(struct world *world);

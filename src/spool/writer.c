@@ -51,8 +51,8 @@ static enum error lock_family(struct spool_writer *writer)
 
 static enum error open_parts(struct spool_writer *writer, int dir, struct os_loop *loop)
 {
-	enum error error =
-		spool_folder_open(dir, true, writer->settings.shared_group, &writer->folder);
+	enum error error = spool_folder_open(dir, spool_part_of(writer->settings.family),
+					     writer->settings.shared_group, &writer->folder);
 
 	if (!error) {
 		error = lock_family(writer);

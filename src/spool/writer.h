@@ -30,7 +30,7 @@ struct spool_writer_settings {
 	uint64_t log_bytes_max; // of all segments of this family; 0: SPOOL_SEGMENTS_MAX segments
 	uint64_t reserve_bytes; // kept free on the disk; refuse before touching them
 	uint64_t reserve_inodes;
-	bool shared_group;                // files 0660, folders 2770, instead of 0600 and 0700
+	bool shared_group;                // receive's files 0660 instead of 0600
 	uint64_t retry_ms;                // how long to refuse after 3 failures in a row; 0: 10 s
 	struct spool_commit_page *commit; // written by this writer; outlives it
 	const struct spool_queue_page *queue; // read; outlives it; NULL: nothing is ever freed
@@ -43,8 +43,9 @@ struct spool_writer_settings {
 // The defaults of DESIGN for a family of receive: reserve 256 MiB and 1,000 inodes.
 struct spool_writer_settings spool_writer_defaults(uint16_t family);
 
-// Blocking: for start-up. dir is the spool folder (the writer keeps its own handles); what is
-// missing in it is made. loop hosts the threads in the simulation, and must outlive the writer.
+// Blocking: for start-up. dir is the folder of the family's part of the spool (layout.h); the
+// writer keeps its own handles. loop hosts the threads in the simulation, and must outlive the
+// writer.
 // ERROR_BUSY: another writer has this family (during an upgrade: take the next one).
 // On a full disk it opens, and spool_writer_admit says so.
 enum error spool_writer_open(int dir, struct os_loop *loop,

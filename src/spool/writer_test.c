@@ -19,9 +19,12 @@ static void a_family_has_one_writer_and_another_family_another(void **state)
 	settings.segment_bytes = world.segment_bytes;
 	settings.reserve_bytes = 0;
 	settings.commit = &world.commits[2];
-	assert_int_equal(spool_writer_open(world.dir, world.loop, &settings, &second), ERROR_BUSY);
+	assert_int_equal(
+		spool_writer_open(world.parts[SPOOL_RECEIVE], world.loop, &settings, &second),
+		ERROR_BUSY);
 	settings.family = 2;
-	assert_int_equal(spool_writer_open(world.dir, world.loop, &settings, &second), OK);
+	assert_int_equal(
+		spool_writer_open(world.parts[SPOOL_RECEIVE], world.loop, &settings, &second), OK);
 	assert_int_equal(world_start_store(&world), OK);
 	world_append_many(&world, 100, 5);
 	spool_port_free(world.port);
@@ -46,7 +49,9 @@ static void a27_the_reserve_is_refused_before_it_is_touched(void **state)
 	settings.segment_bytes = world.segment_bytes;
 	settings.commit = &world.commits[1];
 	settings.reserve_bytes = UINT64_MAX / 2;
-	assert_int_equal(spool_writer_open(world.dir, world.loop, &settings, &world.writer), OK);
+	assert_int_equal(
+		spool_writer_open(world.parts[SPOOL_RECEIVE], world.loop, &settings, &world.writer),
+		OK);
 	assert_int_equal(spool_writer_admit(world.writer), ERROR_NO_SPACE);
 	spool_writer_close(world.writer);
 	world.writer = NULL;
@@ -67,7 +72,9 @@ static void a27_the_bound_of_the_log_holds_and_lifts_when_segments_are_freed(voi
 	settings.log_bytes_max = 3 * (uint64_t)world.segment_bytes;
 	settings.commit = &world.commits[1];
 	settings.queue = &world.queue;
-	assert_int_equal(spool_writer_open(world.dir, world.loop, &settings, &world.writer), OK);
+	assert_int_equal(
+		spool_writer_open(world.parts[SPOOL_RECEIVE], world.loop, &settings, &world.writer),
+		OK);
 	assert_int_equal(spool_port_new(world.writer, world.loop, &world.port), OK);
 	assert_int_equal(world_start_store(&world), OK);
 	while (world.append_failed == 0 && id < 1000) {
@@ -92,9 +99,12 @@ static void a27_the_bound_of_the_log_holds_and_lifts_when_segments_are_freed(voi
 	world_done(&world);
 }
 
-static void a54_files_and_folders_are_for_the_owner_alone(void **state)
+static void a54_files_are_for_the_owner_alone(void **state)
 {
-	static const char *const names[] = { "log/01-0000", "log/01.lock", "checkpoint", "lock" };
+	static const char *const names[] = {
+		"receive/log/01-0000", "receive/log/01.lock", "deliver/log/00-0000",
+		"deliver/log/00.lock", "deliver/checkpoint",  "deliver/lock",
+	};
 	struct world world;
 	struct stat info;
 	char path[128];
@@ -108,9 +118,6 @@ static void a54_files_and_folders_are_for_the_owner_alone(void **state)
 		assert_int_equal(stat(path, &info), 0);
 		assert_int_equal(info.st_mode & 07777, 0600);
 	}
-	snprintf(path, sizeof path, "%s/body", world.path);
-	assert_int_equal(stat(path, &info), 0);
-	assert_int_equal(info.st_mode & 07777, 0700);
 	world_done(&world);
 }
 
@@ -221,7 +228,7 @@ static void a_large_body_has_a_file_of_its_own_until_its_end(void **state)
 	assert_int_equal(spool_inspect_body(world.dir, envelope.id, &body), OK);
 	assert_int_equal(body.len, 3000000);
 	buffer_done(&body);
-	snprintf(path, sizeof path, "%s/body/", world.path);
+	snprintf(path, sizeof path, "%s/receive/body/", world.path);
 	spool_id_format(envelope.id, path + strlen(path));
 	assert_int_equal(stat(path, &info), 0);
 	assert_int_equal(world_note(&world, envelope.id, 0,
@@ -240,7 +247,7 @@ int main(void)
 		cmocka_unit_test(a_family_has_one_writer_and_another_family_another),
 		cmocka_unit_test(a27_the_reserve_is_refused_before_it_is_touched),
 		cmocka_unit_test(a27_the_bound_of_the_log_holds_and_lifts_when_segments_are_freed),
-		cmocka_unit_test(a54_files_and_folders_are_for_the_owner_alone),
+		cmocka_unit_test(a54_files_are_for_the_owner_alone),
 		cmocka_unit_test(records_beyond_their_bounds_are_refused_at_once),
 		cmocka_unit_test(a_large_body_has_a_file_of_its_own_until_its_end),
 	};

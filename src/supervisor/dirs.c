@@ -3,8 +3,8 @@
 #include "supervisor/material.h"
 
 enum {
-	MODE_DATA = 0711,   // everybody may pass to the control socket, nobody may look around
-	MODE_SPOOL = 02770, // receive and deliver write here, by their group
+	MODE_DATA = 0711,  // everybody may pass to the control socket, nobody may look around
+	MODE_SPOOL = 0711, // receive and deliver pass to their parts of it
 	MODE_MAIL = 0750,
 	MODE_SECRET = 0700,
 	PATH_DEPTH_MAX = 32,
@@ -63,6 +63,9 @@ static enum error open_or_make(struct view path, uint32_t mode, unsigned depth, 
 		buffer_add(&text, name);
 		error = os_dir_make_at(parent, buffer_text(&text), mode);
 		if (error == OK || error == ERROR_EXISTS) {
+			error = os_dir_sync(parent);
+		}
+		if (error == OK) {
 			error = os_dir_open_at(parent, buffer_text(&text), ret_dir);
 		}
 		os_dir_close(parent);
@@ -113,17 +116,55 @@ static enum error prepare_below(struct view data_dir, const char *name, uint32_t
 	return error;
 }
 
+// Neither receive nor deliver makes or renames anything in the folder of both.
+static enum error prepare_spool(struct view spool_dir, const struct material_users *users,
+				int ret_parts[SPOOL_PARTS], struct buffer *problem)
+{
+	struct os_user owners[SPOOL_PARTS] = {
+		[SPOOL_RECEIVE] = { .uid = users->net.uid, .gid = users->shared.gid },
+		[SPOOL_DELIVER] = { .uid = users->out.uid, .gid = users->shared.gid },
+	};
+	int dir;
+	enum error error =
+		prepare(spool_dir, MODE_SPOOL, users, (struct os_user){ 0, 0 }, &dir, problem);
+
+	if (error != OK) {
+		return error;
+	}
+	error = spool_layout_make(dir, users->root ? owners : NULL, ret_parts);
+	os_dir_close(dir);
+	if (error == ERROR_UNSUPPORTED) {
+		buffer_printf(problem,
+			      "the spool %.*s is of an earlier version of Packetboat, which this "
+			      "one cannot read: let that version deliver what waits in it, then "
+			      "move its folders log, body and trace away",
+			      VIEW_ARG(spool_dir));
+	} else if (error != OK) {
+		buffer_printf(problem, "cannot prepare the spool %.*s: %s", VIEW_ARG(spool_dir),
+			      error_text(error));
+	}
+	return error;
+}
+
+void material_close_dirs(struct material_dirs *dirs)
+{
+	os_dir_close(dirs->data);
+	os_dir_close(dirs->mail);
+	os_dir_close(dirs->state);
+	os_dir_close(dirs->tls);
+	spool_layout_close(dirs->spool);
+}
+
 enum error material_open_dirs(const struct config *config, const struct material_users *users,
 			      struct material_dirs *ret_dirs, struct buffer *problem)
 {
-	struct material_dirs dirs = { -1, -1, -1, -1, -1 };
+	struct material_dirs dirs = { -1, -1, -1, -1, { -1, -1 } };
 	struct os_user root = { 0, 0 };
 	int run = -1;
 	enum error error = prepare(config->data_dir, MODE_DATA, users, root, &dirs.data, problem);
 
 	if (error == OK) {
-		error = prepare(config->spool_dir, MODE_SPOOL, users, users->shared, &dirs.spool,
-				problem);
+		error = prepare_spool(config->spool_dir, users, dirs.spool, problem);
 	}
 	if (error == OK) {
 		error = prepare(config->mail_dir, MODE_MAIL, users, users->out, &dirs.mail,
@@ -143,11 +184,7 @@ enum error material_open_dirs(const struct config *config, const struct material
 	}
 	os_dir_close(run);
 	if (error != OK) {
-		os_dir_close(dirs.data);
-		os_dir_close(dirs.spool);
-		os_dir_close(dirs.mail);
-		os_dir_close(dirs.state);
-		os_dir_close(dirs.tls);
+		material_close_dirs(&dirs);
 		return error;
 	}
 	*ret_dirs = dirs;

@@ -111,13 +111,14 @@ static void hand_own(struct child *child)
 
 	switch (child->name) {
 	case CHILD_RECEIVE:
-		hand(child, HANDLE_SPOOL_DIR, 0, crew->dirs->spool);
+		hand(child, HANDLE_SPOOL_DIR, SPOOL_RECEIVE, crew->dirs->spool[SPOOL_RECEIVE]);
 		hand(child, HANDLE_COMMIT_PAGE, RECEIVE_FAMILY, crew->commit);
 		hand(child, HANDLE_PRESSURE_PAGE, 0, crew->pressure_reader);
 		hand_directory(child);
 		break;
 	case CHILD_DELIVER:
-		hand(child, HANDLE_SPOOL_DIR, 0, crew->dirs->spool);
+		hand(child, HANDLE_SPOOL_DIR, SPOOL_RECEIVE, crew->dirs->spool[SPOOL_RECEIVE]);
+		hand(child, HANDLE_SPOOL_DIR, SPOOL_DELIVER, crew->dirs->spool[SPOOL_DELIVER]);
 		hand(child, HANDLE_MAIL_DIR, 0, crew->dirs->mail);
 		hand(child, HANDLE_COMMIT_PAGE, RECEIVE_FAMILY, crew->commit_reader);
 		hand(child, HANDLE_PRESSURE_PAGE, 0, crew->pressure);

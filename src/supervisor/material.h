@@ -8,6 +8,7 @@
 #include "os/log.h"
 #include "os/process.h"
 #include "os/socket.h"
+#include "spool/layout.h"
 
 enum {
 	MATERIAL_CONFIG_BYTES_MAX = 512 * 1024 * 1024, // the configuration in memory
@@ -45,10 +46,12 @@ enum error material_find_users(struct material_users *ret_users, struct buffer *
 
 // The folders of a configuration, made where absent, with their owners.
 struct material_dirs {
-	int data, spool, mail, state, tls;
+	int data, mail, state, tls;
+	int spool[SPOOL_PARTS];
 };
 enum error material_open_dirs(const struct config *config, const struct material_users *users,
 			      struct material_dirs *ret_dirs, struct buffer *problem) must_check;
+void material_close_dirs(struct material_dirs *dirs);
 
 // Loads the file. Problems, warnings too, are appended to said, a line each; an error means that
 // there is no configuration.

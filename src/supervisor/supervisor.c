@@ -295,7 +295,7 @@ int supervisor_serve(const char *config_path)
 		.started_ms = os_clock_mono_ms(),
 		.sandbox = buffer_with_max(SAID_BYTES_MAX),
 		.warnings = buffer_with_max(SAID_BYTES_MAX),
-		.dirs = { -1, -1, -1, -1, -1 },
+		.dirs = { -1, -1, -1, -1, { -1, -1 } },
 		.lock = -1,
 	};
 	struct buffer said = buffer_with_max(SAID_BYTES_MAX);
@@ -319,11 +319,7 @@ int supervisor_serve(const char *config_path)
 	}
 	material_free(supervisor.material);
 	os_file_close(supervisor.lock);
-	os_dir_close(supervisor.dirs.data);
-	os_dir_close(supervisor.dirs.spool);
-	os_dir_close(supervisor.dirs.mail);
-	os_dir_close(supervisor.dirs.state);
-	os_dir_close(supervisor.dirs.tls);
+	material_close_dirs(&supervisor.dirs);
 	buffer_done(&supervisor.sandbox);
 	buffer_done(&supervisor.warnings);
 	buffer_done(&said);

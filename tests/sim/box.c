@@ -8,6 +8,7 @@
 #include "os/message.h"
 #include "os/page.h"
 #include "os/socket.h"
+#include "spool/layout.h"
 #include "spool/pages.h"
 
 enum {
@@ -71,11 +72,16 @@ void box_power_on(struct box *box)
 {
 	struct os_listen_options options = { .backlog = 100, .reuse_port = true };
 	struct os_address address;
+	int spool_dir, parts[SPOOL_PARTS];
 	void *memory;
 
 	box->receiving = CHILD_RECEIVE;
 	box->supervisor = sim_process_new(box->machine, "supervisor");
 	enter(box);
+	must(os_dir_open("/spool", &spool_dir));
+	must(spool_layout_make(spool_dir, NULL, parts));
+	spool_layout_close(parts);
+	os_dir_close(spool_dir);
 	for (unsigned i = 0; i < CHILD_LISTENERS; i++) {
 		must(os_address_parse(VIEW("192.0.2.25"), ports[i], &address));
 		must(os_socket_listen(&address, options, &box->listeners[i]));

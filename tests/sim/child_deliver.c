@@ -16,7 +16,7 @@ struct deliver {
 	struct deliverer *deliverer;
 	const struct config *config; // of the latest generation
 	uint64_t connections_max;    // an earlier one's, until as few are open
-	int spool_dir, mail_dir;
+	int spool[SPOOL_PARTS], mail_dir;
 	uint64_t counted[DELIVER_DEEDS]; // already, of what it did
 };
 
@@ -84,7 +84,10 @@ static enum error start(struct child *child)
 	enum error error = child_start_loop(child);
 
 	if (error == OK) {
-		error = os_dir_open("/spool", &deliver->spool_dir);
+		error = os_dir_open("/spool/" SPOOL_RECEIVE_PATH, &deliver->spool[SPOOL_RECEIVE]);
+	}
+	if (error == OK) {
+		error = os_dir_open("/spool/" SPOOL_DELIVER_PATH, &deliver->spool[SPOOL_DELIVER]);
 	}
 	if (error == OK) {
 		error = os_dir_open("/mail", &deliver->mail_dir);
@@ -95,7 +98,8 @@ static enum error start(struct child *child)
 	if (error == OK) {
 		parts.loop = child->loop;
 		parts.facts = deliver->facts;
-		parts.spool_dir = deliver->spool_dir;
+		parts.spool[SPOOL_RECEIVE] = deliver->spool[SPOOL_RECEIVE];
+		parts.spool[SPOOL_DELIVER] = deliver->spool[SPOOL_DELIVER];
 		parts.mail_dir = deliver->mail_dir;
 		error = open_deliverer(deliver, &parts);
 	}
@@ -217,7 +221,7 @@ static void finish(struct child *child)
 	for (unsigned i = 0; i < CHILD_RECEIVES; i++) {
 		os_channel_free(deliver->wakes[i].channel);
 	}
-	os_dir_close(deliver->spool_dir);
+	spool_layout_close(deliver->spool);
 	os_dir_close(deliver->mail_dir);
 }
 

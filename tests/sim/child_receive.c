@@ -5,6 +5,7 @@
 #include "os/worker.h"
 #include "receive/receiver.h"
 #include "sim/child.h"
+#include "spool/layout.h"
 
 enum {
 	POOL_THREADS = 2,
@@ -75,7 +76,7 @@ static enum error open_writer(struct receive *receive)
 		error = os_page_map(given->queue_page, sizeof *settings.queue, false, &queue);
 	}
 	if (error == OK) {
-		error = os_dir_open("/spool", &dir);
+		error = os_dir_open("/spool/" SPOOL_RECEIVE_PATH, &dir);
 	}
 	if (error != OK) {
 		return error;

@@ -166,7 +166,7 @@ static void remove_body(const struct spool_store *store, uint64_t id)
 	char name[SPOOL_ID_TEXT_LEN + 1];
 
 	spool_id_format(id, name);
-	(void)!os_file_remove_at(store->folder.body, name);
+	(void)!os_file_remove_at(store->folders[SPOOL_RECEIVE].body, name);
 }
 
 enum error __real_spool_store_note(struct spool_store *store,

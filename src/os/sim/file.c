@@ -266,14 +266,21 @@ static struct os_file_info inode_info(const struct sim_inode *inode)
 	};
 }
 
+// Of a file or a folder.
+static struct sim_inode *any_inode(int fd)
+{
+	enum sim_object_kind kind = sim_fd_any(fd)->kind;
+
+	return sim_file(fd, kind == SIM_DIR ? SIM_DIR : SIM_FILE)->inode;
+}
+
 enum error os_file_info(int fd, struct os_file_info *ret_info)
 {
-	const struct sim_object *object = sim_fd_any(fd);
-	const struct sim_file *file = sim_file(fd, object->kind == SIM_DIR ? SIM_DIR : SIM_FILE);
+	const struct sim_inode *inode = any_inode(fd);
 	enum error error = sim_call_begin(SIM_INFO, 0);
 
 	if (!error) {
-		*ret_info = inode_info(file->inode);
+		*ret_info = inode_info(inode);
 	}
 	return error;
 }
@@ -310,7 +317,7 @@ enum error os_file_size(int file, uint64_t *ret_size)
 
 enum error os_file_owner(int file, uint32_t uid, uint32_t gid)
 {
-	struct sim_inode *inode = sim_file(file, SIM_FILE)->inode;
+	struct sim_inode *inode = any_inode(file);
 
 	inode->uid = uid;
 	inode->gid = gid;
@@ -319,7 +326,7 @@ enum error os_file_owner(int file, uint32_t uid, uint32_t gid)
 
 enum error os_file_mode(int file, uint32_t mode)
 {
-	struct sim_inode *inode = sim_file(file, SIM_FILE)->inode;
+	struct sim_inode *inode = any_inode(file);
 
 	inode->mode = mode & 07777;
 	return OK;
