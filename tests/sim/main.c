@@ -286,11 +286,27 @@ static struct options parse(int count, char **words)
 	return options;
 }
 
+// Fresh pages cost more than all else: small memory is kept, and comes in huge pages, which a
+// program can only ask of the C library before it begins; large tables, of which little is ever
+// touched, come straight from the system, zero as they are.
+static void prepare_memory(char **words)
+{
+	if (!getenv("GLIBC_TUNABLES")) {
+		setenv("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1", true);
+		(void)!execv("/proc/self/exe", words); // slower without
+	}
+	mallopt(M_MMAP_THRESHOLD, 1024 * 1024);
+	mallopt(M_TRIM_THRESHOLD, 512 * 1024 * 1024);
+	mallopt(M_TOP_PAD, 4 * 1024 * 1024);
+}
+
 int main(int count, char **words)
 {
-	struct options options = parse(count, words);
+	struct options options;
 	static struct scenario_setup setup; // what it holds is everybody's until the end
 
+	prepare_memory(words);
+	options = parse(count, words);
 	if (options.plant && strcmp(options.plant, "list") == 0) {
 		plant_list(stdout);
 		return 0;
@@ -299,11 +315,6 @@ int main(int count, char **words)
 		fprintf(stderr, "sim: no plant '%s', see --plant list\n", options.plant);
 		return EX_USAGE;
 	}
-	// Fresh pages cost more than all else: small memory is kept, and large tables, of which
-	// little is ever touched, come straight from the system, zero as they are.
-	mallopt(M_MMAP_THRESHOLD, 1024 * 1024);
-	mallopt(M_TRIM_THRESHOLD, 512 * 1024 * 1024);
-	mallopt(M_TOP_PAD, 4 * 1024 * 1024);
 	setup_make(&setup.box);
 	return options.traces ? trace(&options, &setup) : run(&options, &setup);
 }

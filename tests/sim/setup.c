@@ -128,6 +128,27 @@ void setup_seed_tls(uint64_t seed)
 	}
 }
 
+// What the library looks up and parses once, it looks up here: the runs, which are forked from this
+// process, have it already.
+static void warm_up_tls(const struct box_setup *setup)
+{
+	const struct tls_identity identity = { setup->certificate, setup->key };
+	const struct tls_server_options options = { .identities = &identity,
+						    .identity_count = 1,
+						    .role = VIEW("relay") };
+	struct sim *sim = sim_new(0); // for its clock
+	struct tls_client *client;
+	struct tls_server *server;
+
+	if (tls_client_new((struct view){ 0 }, &client) != OK ||
+	    tls_server_new(&options, NULL, &server) != OK) {
+		abort();
+	}
+	tls_client_unref(client);
+	tls_server_unref(server);
+	sim_free(sim);
+}
+
 void setup_make(struct box_setup *ret_setup)
 {
 	struct arena arena = arena_with_max(MEMORY_MAX);
@@ -147,6 +168,7 @@ void setup_make(struct box_setup *ret_setup)
 	}
 	setup.certificate = buffer_view(&certificate);
 	setup.key = buffer_view(&key);
+	warm_up_tls(&setup);
 	*ret_setup = setup;
 	arena_done(&arena);
 }

@@ -15,7 +15,7 @@ static char *name_copy(const char *name)
 
 // ---- bytes ----------------------------------------------------------------------------------
 
-static void bytes_resize(struct sim_bytes *bytes, size_t len)
+static void bytes_reserve(struct sim_bytes *bytes, size_t len)
 {
 	if (len > bytes->capacity) {
 		size_t capacity = len > 2 * bytes->capacity ? len : 2 * bytes->capacity;
@@ -26,6 +26,11 @@ static void bytes_resize(struct sim_bytes *bytes, size_t len)
 		}
 		bytes->capacity = capacity;
 	}
+}
+
+static void bytes_resize(struct sim_bytes *bytes, size_t len)
+{
+	bytes_reserve(bytes, len);
 	if (len > bytes->len) {
 		memset(bytes->data + bytes->len, 0, len - bytes->len);
 	}
@@ -34,11 +39,15 @@ static void bytes_resize(struct sim_bytes *bytes, size_t len)
 
 static void bytes_put(struct sim_bytes *bytes, uint64_t offset, const char *data, size_t len)
 {
-	if (offset + len > bytes->len) {
-		bytes_resize(bytes, offset + len);
+	size_t end = offset + len;
+
+	if (offset > bytes->len) {
+		bytes_resize(bytes, offset);
 	}
 	if (len) {
+		bytes_reserve(bytes, end);
 		memcpy(bytes->data + offset, data, len);
+		bytes->len = end > bytes->len ? end : bytes->len;
 	}
 }
 
@@ -174,12 +183,15 @@ void sim_inode_closed(struct sim_inode *inode)
 
 static void write_note(struct sim_inode *inode, bool is_resize, uint64_t offset, struct view bytes)
 {
-	struct sim_write *write = sim_alloc(sizeof *write + bytes.len);
+	struct sim_write *write = malloc(sizeof *write + bytes.len);
 
-	write->sequence = ++inode->disk->sequence;
-	write->is_resize = is_resize;
-	write->offset = offset;
-	write->len = bytes.len;
+	if (!write) {
+		sim_bug("out of memory");
+	}
+	*write = (struct sim_write){ .sequence = ++inode->disk->sequence,
+				     .is_resize = is_resize,
+				     .offset = offset,
+				     .len = bytes.len };
 	if (bytes.len) {
 		memcpy(write->bytes, bytes.data, bytes.len);
 	}
@@ -208,10 +220,9 @@ enum error sim_inode_write(struct sim_inode *inode, uint64_t offset, struct view
 		bytes = view_first(bytes, limit > offset ? limit - offset : 0);
 	}
 	if (bytes.len) {
-		if (offset + bytes.len > inode->now.len) {
-			inode_resize_now(inode, offset + bytes.len);
-		}
+		inode->disk->used_bytes -= inode->now.len;
 		bytes_put(&inode->now, offset, bytes.data, bytes.len);
+		inode->disk->used_bytes += inode->now.len;
 		write_note(inode, false, offset, bytes);
 		sim_record_write(inode, offset, bytes);
 	}
