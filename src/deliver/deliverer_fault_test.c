@@ -72,7 +72,7 @@ static void flip_byte_of_body(struct world *world, uint64_t offset)
 	int dir, file;
 
 	spool_id_format(world->next_id, name);
-	assert_int_equal(os_dir_open_at(world->spool_dir, "body", &dir), OK);
+	assert_int_equal(os_dir_open_at(world->parts[SPOOL_RECEIVE], "body", &dir), OK);
 	assert_int_equal(os_file_open_at(dir, name, OS_READ | OS_WRITE, 0, &file), OK);
 	assert_int_equal(os_file_read_at(file, offset, &byte, 1), OK);
 	byte = (char)~byte;

@@ -173,7 +173,7 @@ static void append_large(struct world *world, struct spool_envelope envelope)
 {
 	struct spool_recipient bob = { .address = VIEW("b@x.example") };
 	struct spool_append append;
-	char name[64] = "body/";
+	char name[64] = "receive/body/";
 	bool is_told = false;
 	int file;
 

@@ -12,9 +12,8 @@
 
 #include <pthread.h>
 
-// SPOOL_EPOCHS_UNSURE: left out where an earlier use cannot be read, for it may have had a higher
-// one.
-enum { SPOOL_EPOCHS_UNSURE = 1 << 16 };
+// Left out where an earlier use cannot be read, for it may have had higher ones.
+enum { SPOOL_EPOCHS_UNSURE = 1 << 16, SPOOL_IDS_UNSURE_MS = 3600 * 1000 };
 enum { SPOOL_FAILURES_MAX = 3, SPOOL_RETRY_MS = 10000, SPOOL_SPARE_SEGMENTS = 8 };
 
 enum slot_state {
