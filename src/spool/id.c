@@ -34,11 +34,6 @@ uint64_t spool_id_ms(uint64_t id)
 	return id >> MS_SHIFT;
 }
 
-uint64_t spool_id_at(uint64_t ms)
-{
-	return ms << MS_SHIFT;
-}
-
 void spool_id_format(uint64_t id, char ret_text[SPOOL_ID_TEXT_LEN + 1])
 {
 	for (int i = SPOOL_ID_TEXT_LEN - 1; i >= 0; i--) {

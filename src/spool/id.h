@@ -21,7 +21,6 @@ void spool_id_source_init(struct spool_id_source *source, uint8_t node, uint64_t
 uint64_t spool_id_next(struct spool_id_source *source, uint64_t wall_ms);
 
 uint64_t spool_id_ms(uint64_t id); // when it was given out, Unix time
-uint64_t spool_id_at(uint64_t ms); // the lowest of that millisecond; of a duration: so much later
 void spool_id_format(uint64_t id, char ret_text[SPOOL_ID_TEXT_LEN + 1]); // NUL-terminated
 void spool_id_add_text(struct buffer *out, uint64_t id);
 // Either case; Crockford's aliases (o, i, l) are refused. 0 is no id.

@@ -3,7 +3,6 @@
 #include "spool/writer_private.h"
 
 #include "os/clock.h"
-#include "spool/id.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -359,11 +358,16 @@ static enum error read_tail(struct spool_writer *writer, int file)
 	return error == OK ? os_file_sync_data(file) : error;
 }
 
-static enum error open_last(struct spool_writer *writer)
+enum error spool_supply_open(struct spool_writer *writer)
 {
-	enum error error;
+	enum error error = spool_folder_list_segments(&writer->folder, find_segment, writer);
 	int file;
 
+	writer->sequence = 1;
+	if (error || writer->epoch == 0) {
+		writer->epoch = writer->is_unsure ? SPOOL_EPOCHS_UNSURE : 0;
+		return error;
+	}
 	writer->last_id = writer->use.last_id;
 	memcpy(writer->abandoned, writer->use.abandoned, sizeof writer->abandoned);
 	writer->abandoned_count = writer->use.abandoned_count;
@@ -374,32 +378,8 @@ static enum error open_last(struct spool_writer *writer)
 	}
 	error = read_tail(writer, file);
 	os_file_close(file);
-	return error;
-}
-
-// What could not be read may hold higher epochs and ids, also ones given out before a clock stepped
-// back.
-static void leave_room(struct spool_writer *writer)
-{
-	uint64_t now = spool_id_at(os_clock_wall_ms());
-
-	if (writer->epoch < UINT32_MAX - SPOOL_EPOCHS_UNSURE) {
+	if (writer->is_unsure && writer->epoch < UINT32_MAX - SPOOL_EPOCHS_UNSURE) {
 		writer->epoch += SPOOL_EPOCHS_UNSURE;
-	}
-	writer->last_id =
-		(writer->last_id > now ? writer->last_id : now) + spool_id_at(SPOOL_IDS_UNSURE_MS);
-}
-
-enum error spool_supply_open(struct spool_writer *writer)
-{
-	enum error error = spool_folder_list_segments(&writer->folder, find_segment, writer);
-
-	writer->sequence = 1;
-	if (!error && writer->epoch > 0) {
-		error = open_last(writer);
-	}
-	if (!error && writer->is_unsure) {
-		leave_room(writer);
 	}
 	return error;
 }

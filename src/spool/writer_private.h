@@ -12,8 +12,9 @@
 
 #include <pthread.h>
 
-// Left out where an earlier use cannot be read, for it may have had higher ones.
-enum { SPOOL_EPOCHS_UNSURE = 1 << 16, SPOOL_IDS_UNSURE_MS = 3600 * 1000 };
+// SPOOL_EPOCHS_UNSURE: left out where an earlier use cannot be read, for it may have had a higher
+// one.
+enum { SPOOL_EPOCHS_UNSURE = 1 << 16 };
 enum { SPOOL_FAILURES_MAX = 3, SPOOL_RETRY_MS = 10000, SPOOL_SPARE_SEGMENTS = 8 };
 
 enum slot_state {
