@@ -2,7 +2,12 @@
 
 static const char alphabet[] = "0123456789abcdefghjkmnpqrstvwxyz";
 
-enum { COUNTER_BITS = 14, NODE_BITS = 8, MS_SHIFT = COUNTER_BITS + NODE_BITS };
+enum {
+	COUNTER_BITS = 14,
+	NODE_BITS = 8,
+	MS_SHIFT = COUNTER_BITS + NODE_BITS,
+	DAY_MS = 24 * 3600 * 1000
+};
 
 static const uint32_t counter_max = (1u << COUNTER_BITS) - 1;
 
@@ -27,6 +32,13 @@ uint64_t spool_id_next(struct spool_id_source *source, uint64_t wall_ms)
 	}
 	return source->last_ms << MS_SHIFT | (uint64_t)source->node << COUNTER_BITS |
 	       source->counter;
+}
+
+uint64_t spool_id_far_behind(uint64_t last_id, uint64_t wall_ms)
+{
+	uint64_t last_ms = last_id >> MS_SHIFT;
+
+	return ((last_ms > wall_ms ? last_ms : wall_ms) + DAY_MS) << MS_SHIFT;
 }
 
 uint64_t spool_id_ms(uint64_t id)

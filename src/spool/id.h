@@ -20,6 +20,10 @@ void spool_id_source_init(struct spool_id_source *source, uint8_t node, uint64_t
 // Always larger than the one before, also when wall_ms steps back; then it counts on from the last.
 uint64_t spool_id_next(struct spool_id_source *source, uint64_t wall_ms);
 
+// A last_id where the true one may have been missed: a day behind what is known and the clock,
+// which may have run ahead by so much before it was set right.
+uint64_t spool_id_far_behind(uint64_t last_id, uint64_t wall_ms);
+
 uint64_t spool_id_ms(uint64_t id); // when it was given out, Unix time
 void spool_id_format(uint64_t id, char ret_text[SPOOL_ID_TEXT_LEN + 1]); // NUL-terminated
 void spool_id_add_text(struct buffer *out, uint64_t id);

@@ -118,6 +118,17 @@ static void move_to_receive(const struct world *world, const char *folder, const
 	os_dir_close(to);
 }
 
+static void make_file(const struct world *world, enum spool_part part, const char *folder,
+		      const char *name)
+{
+	int dir, file;
+
+	assert_int_equal(os_dir_open_at(world->parts[part], folder, &dir), OK);
+	assert_int_equal(os_file_open_at(dir, name, OS_WRITE | OS_CREATE, 0600, &file), OK);
+	os_file_close(file);
+	os_dir_close(dir);
+}
+
 // A journal that says that all is delivered; receive has put it where it may write.
 static void a54_a_journal_in_receives_part_is_none(void **state)
 {
@@ -132,6 +143,7 @@ static void a54_a_journal_in_receives_part_is_none(void **state)
 	world_commit(&world);
 	world_kill_store(&world);
 	move_to_receive(&world, "log", "00-0000");
+	make_file(&world, SPOOL_DELIVER, "log", "00-0000");
 	assert_int_equal(os_file_remove_at(world.parts[SPOOL_DELIVER], "checkpoint"), OK);
 	assert_int_equal(world_start_store(&world), OK);
 	assert_int_equal(world.faults, 0);
@@ -178,6 +190,28 @@ static void a54_a_trace_of_deliver_in_receives_part_is_none(void **state)
 	move_to_receive(&world, "trace", "00-0001");
 	assert_int_equal(trace_find(world.dir, 7, count_record, &count, &report), OK);
 	assert_int_equal(count, 3);
+	world_done(&world);
+}
+
+// Beside the true ones of the same names, which are not taken twice.
+static void a54_names_of_delivers_files_in_receives_part_are_passed_by(void **state)
+{
+	struct trace_report report;
+	struct world world;
+	unsigned count = 0;
+
+	(void)state;
+	world_open(&world);
+	assert_int_equal(world_start_store(&world), OK);
+	world_kill_store(&world);
+	trace_one(&world, 0);
+	trace_one(&world, 1);
+	make_file(&world, SPOOL_RECEIVE, "log", "00-0000");
+	make_file(&world, SPOOL_RECEIVE, "trace", "00-0001");
+	assert_int_equal(world_start_store(&world), OK);
+	assert_int_equal(trace_find(world.dir, 7, count_record, &count, &report), OK);
+	assert_int_equal(count, 2);
+	assert_int_equal(report.segments, 2);
 	world_done(&world);
 }
 
@@ -279,6 +313,7 @@ int main(void)
 		cmocka_unit_test(a_spool_of_before_there_were_parts_is_refused),
 		cmocka_unit_test(a54_a_journal_in_receives_part_is_none),
 		cmocka_unit_test(a54_a_trace_of_deliver_in_receives_part_is_none),
+		cmocka_unit_test(a54_names_of_delivers_files_in_receives_part_are_passed_by),
 		cmocka_unit_test(a54_the_store_leaves_receives_log_as_it_is),
 		cmocka_unit_test(a54_receives_segments_are_open_for_reading_only),
 	};

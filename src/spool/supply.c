@@ -1,5 +1,6 @@
 // The supply of segments: which are in use, which are free, making the next one ready ahead of
 // need.
+#include "spool/id.h"
 #include "spool/writer_private.h"
 
 #include "os/clock.h"
@@ -358,16 +359,11 @@ static enum error read_tail(struct spool_writer *writer, int file)
 	return error == OK ? os_file_sync_data(file) : error;
 }
 
-enum error spool_supply_open(struct spool_writer *writer)
+static enum error read_last_use(struct spool_writer *writer)
 {
-	enum error error = spool_folder_list_segments(&writer->folder, find_segment, writer);
+	enum error error;
 	int file;
 
-	writer->sequence = 1;
-	if (error || writer->epoch == 0) {
-		writer->epoch = writer->is_unsure ? SPOOL_EPOCHS_UNSURE : 0;
-		return error;
-	}
 	writer->last_id = writer->use.last_id;
 	memcpy(writer->abandoned, writer->use.abandoned, sizeof writer->abandoned);
 	writer->abandoned_count = writer->use.abandoned_count;
@@ -378,8 +374,28 @@ enum error spool_supply_open(struct spool_writer *writer)
 	}
 	error = read_tail(writer, file);
 	os_file_close(file);
-	if (writer->is_unsure && writer->epoch < UINT32_MAX - SPOOL_EPOCHS_UNSURE) {
+	return error;
+}
+
+// What could not be read may have had higher epochs and ids; none may be used twice.
+static void begin_far_above(struct spool_writer *writer)
+{
+	if (writer->epoch < UINT32_MAX - SPOOL_EPOCHS_UNSURE) {
 		writer->epoch += SPOOL_EPOCHS_UNSURE;
+	}
+	writer->last_id = spool_id_far_behind(writer->last_id, os_clock_wall_ms());
+}
+
+enum error spool_supply_open(struct spool_writer *writer)
+{
+	enum error error = spool_folder_list_segments(&writer->folder, find_segment, writer);
+
+	writer->sequence = 1;
+	if (!error && writer->epoch != 0) {
+		error = read_last_use(writer);
+	}
+	if (!error && writer->is_unsure) {
+		begin_far_above(writer);
 	}
 	return error;
 }

@@ -1,5 +1,7 @@
+#include "os/clock.h"
 #include "os/worker.h"
 #include "spool/body.h"
+#include "spool/format.h"
 #include "spool/id.h"
 #include "spool/world_test.h"
 
@@ -118,6 +120,29 @@ static void a54_files_are_for_the_owner_alone(void **state)
 		assert_int_equal(stat(path, &info), 0);
 		assert_int_equal(info.st_mode & 07777, 0600);
 	}
+	world_done(&world);
+}
+
+// It may name ids that are higher than all that is known, and the clock may have been set back.
+static void after_a_segment_that_cannot_be_read_no_id_is_used_twice(void **state)
+{
+	char rot[SPOOL_RECORDS_AT];
+	struct spool_id_source ids;
+	uint64_t before;
+	struct world world;
+
+	(void)state;
+	memset(rot, 'x', sizeof rot);
+	world_open(&world);
+	world_start_writer(&world);
+	spool_id_source_init(&ids, 0, spool_writer_last_id(world.writer));
+	before = spool_id_next(&ids, os_clock_wall_ms() + 3600 * 1000);
+	world_append_many(&world, before, 1);
+	world_stop_writer(&world);
+	world_overwrite(&world, "01-0000", 0, rot, sizeof rot);
+	world_start_writer(&world);
+	spool_id_source_init(&ids, 0, spool_writer_last_id(world.writer));
+	assert_true(spool_id_next(&ids, os_clock_wall_ms()) > before);
 	world_done(&world);
 }
 
@@ -248,6 +273,7 @@ int main(void)
 		cmocka_unit_test(a27_the_reserve_is_refused_before_it_is_touched),
 		cmocka_unit_test(a27_the_bound_of_the_log_holds_and_lifts_when_segments_are_freed),
 		cmocka_unit_test(a54_files_are_for_the_owner_alone),
+		cmocka_unit_test(after_a_segment_that_cannot_be_read_no_id_is_used_twice),
 		cmocka_unit_test(records_beyond_their_bounds_are_refused_at_once),
 		cmocka_unit_test(a_large_body_has_a_file_of_its_own_until_its_end),
 	};
