@@ -100,7 +100,7 @@ class Server:
 		self.address = addresses[0]
 		self.inside = inside
 		self.namespaces = ["-m"]
-		self.as_user = None  # a pwd entry: who runs it, in place of us
+		self.as_user = None  # see run_as
 		self.environment = {}  # in addition to ours
 		self.ports = {name: free_port(*addresses) for name in ("relay", "submissions", "submission", "alternate")}
 		self.log_path = self.folder / "log"
@@ -162,6 +162,12 @@ class Server:
 			wait_for(answers, "the server to be ready")
 		except AssertionError as error:
 			raise AssertionError(f"{error}: {answers.said}\n{self.words()}") from None
+
+	def run_as(self, user):
+		"""From the next start on; a pwd entry. The program goes along: the checkout may lie where that user cannot go."""
+		self.as_user = user
+		os.chown(self.folder, user.pw_uid, user.pw_gid)
+		self.program = shutil.copy2(self.program, self.folder / "packetboat")
 
 	def identity(self):
 		if not self.as_user:

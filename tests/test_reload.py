@@ -424,8 +424,7 @@ def test_a_life_without_root():
 	nobody = pwd.getpwnam("nobody")
 	server = Server(start=False)
 	with server:
-		os.chown(server.folder, nobody.pw_uid, nobody.pw_gid)
-		server.as_user = nobody
+		server.run_as(nobody)
 		server.start()
 		status = server.status()
 		assert status["separate_users"] is False

@@ -176,8 +176,7 @@ def server(request):
 	server = Server(start=False)
 	with server:
 		if os.geteuid() == 0 and request.param == "not as root":
-			server.as_user = pwd.getpwnam("nobody")
-			os.chown(server.folder, server.as_user.pw_uid, server.as_user.pw_gid)
+			server.run_as(pwd.getpwnam("nobody"))
 		server.start()
 		server.add_user(ALICE)
 		yield server
