@@ -6,6 +6,7 @@
 #include "base/wire.h"
 #include "os/file.h"
 #include "os/random.h"
+#include "os/sim/private.h"
 #include "sim/plant.h"
 #include "spool/format.h"
 #include "spool/id.h"
@@ -181,6 +182,9 @@ enum error __wrap_spool_store_note(struct spool_store *store, const struct spool
 	if (plant_is(PLANT_BODY_REMOVED_EARLY) && change->message->has_body_file &&
 	    is_the_end(change)) {
 		remove_body(store, change->message->id);
+		if (os_random_below(4) == 0) { // by chance too rare to wait for
+			sim_plan_crash(sim_current->process, SIM_ANY, 1);
+		}
 	}
 	return __real_spool_store_note(store, change);
 }
