@@ -332,6 +332,8 @@ static void scan_tail(struct spool_writer *writer, struct view bytes, struct vie
 	writer->sequence = scan.sequence;
 }
 
+enum { TAIL_TRIES = 3 };
+
 // The last segment of the life before: where its records end, and the highest id among them. Its
 // last batch is written again and synced, so that what deliver finds in it stays: where its sync
 // failed and the process ended before it could say so, the kernel shows bytes that the disk never
@@ -354,9 +356,16 @@ static enum error read_tail(struct spool_writer *writer, int file)
 	} else {
 		scan_tail(writer, view_of(bytes, last->segment_bytes), &batch);
 	}
-	error = batch.len ? os_file_write_at(file, (uint64_t)(batch.data - bytes), batch) : OK;
+	error = ERROR_IO;
+	for (unsigned tries = 0; error && tries < TAIL_TRIES; tries++) {
+		error = batch.len ? os_file_write_at(file, (uint64_t)(batch.data - bytes), batch)
+				  : OK;
+		if (!error) {
+			error = os_file_sync_data(file);
+		}
+	}
 	free(bytes);
-	return error == OK ? os_file_sync_data(file) : error;
+	return error;
 }
 
 static enum error read_last_use(struct spool_writer *writer)
