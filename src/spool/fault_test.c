@@ -194,6 +194,37 @@ static void a_use_whose_header_became_zeros_is_known_by_its_copy(void **state)
 	world_done(&world);
 }
 
+// The next header names the range; until it can be read nothing behind the last mark is trusted.
+static void a55_what_was_refused_is_not_taken_while_the_next_header_is_not_readable(void **state)
+{
+	struct world world;
+	int log;
+
+	(void)state;
+	world_open(&world);
+	world_start_writer(&world);
+	assert_int_equal(world_start_store(&world), OK);
+	world_append_many(&world, 1, 1);
+	world_follow(&world);
+	world_append_many(&world, 2, 1); // as one whose sync failed
+	world.writer->abandoned[0] = (struct spool_abandoned){ 0, 1, world.appends[1].ref.offset };
+	world.writer->abandoned_count = 1;
+	while (world.appends[world.append_count - 1].ref.segment == 0) {
+		world_append_many(&world, 100 + world.append_count, 1);
+	}
+	assert_int_equal(os_dir_open_at(world.parts[SPOOL_RECEIVE], "log", &log), OK);
+	assert_int_equal(os_file_rename_at(log, "01-0001", world.dir, "hidden"), OK);
+	world_follow(&world);
+	assert_int_equal(world.seen_count, 1);
+	assert_true(spool_store_is_behind(world.store));
+	assert_int_equal(os_file_rename_at(world.dir, "hidden", log, "01-0001"), OK);
+	os_dir_close(log);
+	world_follow(&world);
+	assert_int_equal(world.seen_count, 2);
+	assert_true(world_saw(&world, 100 + world.append_count - 1));
+	world_done(&world);
+}
+
 static void make_old_body(struct world *world, const char *name)
 {
 	struct timespec times[2] = { { .tv_sec = 1000000000 }, { .tv_sec = 1000000000 } };
@@ -416,6 +447,8 @@ int main(void)
 		cmocka_unit_test(a55_a_checkpoint_between_a_copy_and_its_news_loses_nothing),
 		cmocka_unit_test(a55_an_epoch_is_not_used_twice_behind_a_header_that_rotted),
 		cmocka_unit_test(a_use_whose_header_became_zeros_is_known_by_its_copy),
+		cmocka_unit_test(
+			a55_what_was_refused_is_not_taken_while_the_next_header_is_not_readable),
 		cmocka_unit_test(a55_leftover_bodies_go_only_when_every_message_is_known),
 		cmocka_unit_test(a27_a_body_dropped_while_it_is_written_leaves_no_file),
 		cmocka_unit_test(too_many_abandoned_ranges_are_said_and_end),

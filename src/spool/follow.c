@@ -249,20 +249,24 @@ static bool has_fresh_news(const struct spool_family *family)
 	return has_news(family) && atomic_load(&family->commits->mark) != family->stuck_mark;
 }
 
-// The header of that use tells the abandoned ranges before the rest of an older one is read.
-static void learn_of(struct spool_store *store, uint16_t number, uint32_t epoch)
+// The header of that use tells the abandoned ranges before the rest of an older one is read. False:
+// it cannot be read now; without it a message that was refused would pass for accepted. One that is
+// corrupt for good keeps back nothing.
+static bool learn_of(struct spool_store *store, uint16_t number, uint32_t epoch)
 {
 	struct spool_family *family = &store->families[number];
 
 	if (epoch == family->position.epoch || spool_store_segment(store, number, epoch)) {
-		return;
+		return true;
 	}
 	for (uint32_t i = 0; i < SPOOL_SEGMENTS_MAX; i++) {
 		if (atomic_load(&family->commits->epochs[i]) == epoch) {
-			(void)!spool_store_learn_segment(store, number, i);
-			return;
+			enum error error = spool_store_learn_segment(store, number, i);
+
+			return !error || error == ERROR_EXISTS || error == ERROR_CORRUPT;
 		}
 	}
+	return true;
 }
 
 // One segment's part of what lies before the mark. False: no more of it can be had now.
@@ -272,7 +276,9 @@ static bool follow_to(struct spool_store *store, uint16_t number, uint64_t mark,
 	uint32_t epoch = (uint32_t)(mark >> 32);
 	struct spool_segment *segment;
 
-	learn_of(store, number, epoch);
+	if (!learn_of(store, number, epoch)) {
+		return false;
+	}
 	segment = spool_store_segment(store, number, family->position.epoch);
 	if (segment && !read_segment(store, family, segment, mark, budget)) {
 		return false;
