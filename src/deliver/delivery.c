@@ -110,17 +110,18 @@ static void told_ready(struct delivery *delivery)
 	}
 }
 
+static enum error read_once(struct delivery *delivery)
+{
+	return spool_source_read_envelope(&delivery->source, &delivery->record, &delivery->arena,
+					  &delivery->envelope, &delivery->body);
+}
+
+// Twice before it is called damaged, as at recovery: its block may just be written.
 static enum error read_record(struct delivery *delivery)
 {
-	enum error error = OK;
+	enum error error = read_once(delivery);
 
-	// Twice before it is called damaged, as at recovery: its block may just be written.
-	for (int turn = 0; turn == 0 || (turn == 1 && error == ERROR_CORRUPT); turn++) {
-		error = spool_source_read_envelope(&delivery->source, &delivery->record,
-						   &delivery->arena, &delivery->envelope,
-						   &delivery->body);
-	}
-	return error;
+	return error == ERROR_CORRUPT ? read_once(delivery) : error;
 }
 
 static void prepare_transaction(struct delivery *delivery)

@@ -231,21 +231,17 @@ static enum error open_all(struct deliver *deliver, struct deliver_generation *g
 	return error;
 }
 
-static const char *path_below(struct arena *arena, struct view dir, const char *name)
-{
-	return arena_printf(arena, "%.*s/%s", VIEW_ARG(dir), name).data;
-}
-
 // What receive writes is read, and not written, but for bodies, which are removed.
 static enum error shut_door(struct deliver *deliver, const struct config *config,
 			    struct buffer *said)
 {
 	struct arena arena = arena_with_max(PATHS_BYTES_MAX);
 	struct view spool_dir = config->spool_dir;
-	const char *reads[] = { path_below(&arena, spool_dir, SPOOL_RECEIVE_PATH), NULL };
+	const char *reads[] = { spool_layout_path(&arena, spool_dir, SPOOL_RECEIVE_PATH), NULL };
 	const char *writes[] = { config->mail_dir.data,
-				 path_below(&arena, spool_dir, SPOOL_DELIVER_PATH),
-				 path_below(&arena, spool_dir, SPOOL_RECEIVE_BODY_PATH), NULL };
+				 spool_layout_path(&arena, spool_dir, SPOOL_DELIVER_PATH),
+				 spool_layout_path(&arena, spool_dir, SPOOL_RECEIVE_BODY_PATH),
+				 NULL };
 	struct os_sandbox door = {
 		.rights = OS_MAY_OPEN | OS_MAY_CREATE | OS_MAY_THREAD | OS_MAY_CONNECT |
 			  OS_MAY_CONNECT_LOCAL,

@@ -85,10 +85,12 @@ bool way_leads_to_us(const struct config *config, const struct facts_answer *ans
 		struct os_address peer =
 			facts_address_with_port(address, (uint16_t)config->outbound.port);
 
+		if (mx_address_decide(&ip, config->outbound.allow_private_addresses) !=
+		    MX_ADDRESS_USABLE) {
+			continue;
+		}
 		for (size_t k = 0; k < config->listeners.count; k++) {
-			if (mx_address_decide(&ip, config->outbound.allow_private_addresses) ==
-				    MX_ADDRESS_USABLE &&
-			    listens_at(&config->listeners.items[k], &ip, &peer)) {
+			if (listens_at(&config->listeners.items[k], &ip, &peer)) {
 				return true;
 			}
 		}

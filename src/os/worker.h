@@ -16,7 +16,12 @@ struct os_loop *os_thread_loop(const struct os_thread *thread);
 // into other threads, so that it waits for the slowest and not for the sum.
 void os_thread_begin(struct os_thread *thread, void (*fn)(void *context), void *context);
 void os_thread_end(struct os_thread *thread);
-void os_thread_call(struct os_thread *thread, void (*fn)(void *context), void *context); // both
+static inline void os_thread_call(struct os_thread *thread, void (*fn)(void *context),
+				  void *context)
+{
+	os_thread_begin(thread, fn, context);
+	os_thread_end(thread);
+}
 // Ends the loop after the turn that it is in, then the thread. Nothing is left on the loop but what
 // may outlive its run (os_loop_free). Accepts NULL.
 void os_thread_free(struct os_thread *thread);

@@ -378,9 +378,8 @@ static enum error shut_door(struct receive *receive, const struct config *config
 			    struct buffer *said)
 {
 	struct arena arena = arena_with_max(PATH_BYTES_MAX);
-	struct view part =
-		arena_printf(&arena, "%.*s/" SPOOL_RECEIVE_PATH, VIEW_ARG(config->spool_dir));
-	const char *dirs[] = { part.data, NULL };
+	const char *dirs[] = { spool_layout_path(&arena, config->spool_dir, SPOOL_RECEIVE_PATH),
+			       NULL };
 	struct os_sandbox door = {
 		.rights = OS_MAY_OPEN | OS_MAY_CREATE | OS_MAY_THREAD | OS_MAY_ACCEPT,
 		.write_dirs = dirs,
@@ -388,7 +387,7 @@ static enum error shut_door(struct receive *receive, const struct config *config
 				   config->threads * DESCRIPTORS_PER_THREAD,
 	};
 	enum error error =
-		part.data ? process_shut_door(&receive->process, door, said) : ERROR_NO_MEMORY;
+		dirs[0] ? process_shut_door(&receive->process, door, said) : ERROR_NO_MEMORY;
 
 	arena_done(&arena);
 	return error;

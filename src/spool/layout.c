@@ -22,11 +22,14 @@ uint32_t spool_part_file_mode(enum spool_part part, bool shared_group)
 	return part == SPOOL_RECEIVE && shared_group ? 0660 : 0600;
 }
 
-static enum error check_age(int spool_dir)
+static enum error begin(int spool_dir, int ret_parts[SPOOL_PARTS])
 {
 	struct os_file_info info;
-	enum error error = os_file_info_at(spool_dir, "log", &info);
+	enum error error = os_file_info_at(spool_dir, "log", &info); // of before there were parts
 
+	for (enum spool_part part = 0; part < SPOOL_PARTS; part++) {
+		ret_parts[part] = -1;
+	}
 	return error == OK ? ERROR_UNSUPPORTED : error == ERROR_NOT_FOUND ? OK : error;
 }
 
@@ -81,41 +84,31 @@ static enum error make_part(int spool_dir, enum spool_part part, const struct os
 enum error spool_layout_make(int spool_dir, const struct os_user owners[SPOOL_PARTS],
 			     int ret_parts[SPOOL_PARTS])
 {
-	int parts[SPOOL_PARTS] = { -1, -1 };
-	enum error error = check_age(spool_dir);
+	enum error error = begin(spool_dir, ret_parts);
 
 	for (enum spool_part part = 0; !error && part < SPOOL_PARTS; part++) {
-		error = make_part(spool_dir, part, owners, &parts[part]);
+		error = make_part(spool_dir, part, owners, &ret_parts[part]);
 	}
 	if (!error) {
 		error = os_dir_sync(spool_dir);
 	}
 	if (error) {
-		spool_layout_close(parts);
-		return error;
+		spool_layout_close(ret_parts);
 	}
-	for (enum spool_part part = 0; part < SPOOL_PARTS; part++) {
-		ret_parts[part] = parts[part];
-	}
-	return OK;
+	return error;
 }
 
 enum error spool_layout_open(int spool_dir, int ret_parts[SPOOL_PARTS])
 {
-	int parts[SPOOL_PARTS] = { -1, -1 };
-	enum error error = check_age(spool_dir);
+	enum error error = begin(spool_dir, ret_parts);
 
 	for (enum spool_part part = 0; !error && part < SPOOL_PARTS; part++) {
-		error = os_dir_open_at(spool_dir, parts_of[part].name, &parts[part]);
+		error = os_dir_open_at(spool_dir, parts_of[part].name, &ret_parts[part]);
 	}
 	if (error) {
-		spool_layout_close(parts);
-		return error;
+		spool_layout_close(ret_parts);
 	}
-	for (enum spool_part part = 0; part < SPOOL_PARTS; part++) {
-		ret_parts[part] = parts[part];
-	}
-	return OK;
+	return error;
 }
 
 void spool_layout_close(int parts[SPOOL_PARTS])
@@ -124,4 +117,9 @@ void spool_layout_close(int parts[SPOOL_PARTS])
 		os_dir_close(parts[part]);
 		parts[part] = -1;
 	}
+}
+
+const char *spool_layout_path(struct arena *arena, struct view spool_dir, const char *below)
+{
+	return arena_printf(arena, "%.*s/%s", VIEW_ARG(spool_dir), below).data;
 }

@@ -3,7 +3,7 @@
 // network, reaches the journal, the checkpoint and the trace of deliver. Blocking.
 #pragma once
 
-#include "base/error.h"
+#include "base/arena.h"
 #include "os/process.h"
 
 enum spool_part {
@@ -12,7 +12,7 @@ enum spool_part {
 	SPOOL_PARTS,
 };
 
-// Below the spool folder, for the rules of the sandbox.
+// Below the spool folder: see spool_layout_path.
 #define SPOOL_RECEIVE_PATH "receive"
 #define SPOOL_RECEIVE_BODY_PATH "receive/body" // deliver removes what it has delivered
 #define SPOOL_DELIVER_PATH "deliver"
@@ -29,9 +29,12 @@ uint32_t spool_part_file_mode(enum spool_part part, bool shared_group);
 
 // Makes what is missing, durably, and sets owners and modes; for the supervisor, before anybody
 // writes. owners: of each part, with the group that both share; NULL: all is one user's.
-// ERROR_UNSUPPORTED: it is of before there were parts, and may hold mail.
+// ERROR_UNSUPPORTED: it is of before there were parts, and may hold mail. At an error, here and
+// below, both of ret_parts are -1.
 enum error spool_layout_make(int spool_dir, const struct os_user owners[SPOOL_PARTS],
 			     int ret_parts[SPOOL_PARTS]) must_check;
 // ERROR_NOT_FOUND: there is no spool. ERROR_UNSUPPORTED as above.
 enum error spool_layout_open(int spool_dir, int ret_parts[SPOOL_PARTS]) must_check;
 void spool_layout_close(int parts[SPOOL_PARTS]);
+// For the rules of the sandbox: one of the paths above. NULL: no memory.
+const char *spool_layout_path(struct arena *arena, struct view spool_dir, const char *below);

@@ -204,7 +204,6 @@ void box_upgrade(struct box *box)
 			    child_calls_of(other_receive(box))->name,
 			    child_calls_of(box->receiving)->name);
 		box->receiving = other_receive(box);
-		box->ledger->upgrades++;
 		box->ledger->deeds[DEED_UPGRADE]++;
 		next->due_ms = os_clock_mono_ms();
 	}

@@ -108,7 +108,6 @@ struct ledger {
 	unsigned letter_count;
 	struct ledger_death *deaths;
 	unsigned death_count;
-	unsigned upgrades;  // a second receive came, with a family of its own
 	char (*files)[128]; // names that were seen in mailboxes
 	unsigned file_count;
 	unsigned faults; // deliberate ones: crashes, losses of power, remote misbehaviour, jumps

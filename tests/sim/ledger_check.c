@@ -56,7 +56,7 @@ static bool was_any_accepted(const struct ledger *ledger, uint64_t from_us, uint
 // By the same writer: its family is not told here, so it is any where there was one only.
 static bool was_next_use_begun(const struct ledger *ledger, uint64_t from_us, uint64_t until_us)
 {
-	return ledger->upgrades == 0 && was_any_accepted(ledger, from_us, until_us);
+	return ledger->deeds[DEED_UPGRADE] == 0 && was_any_accepted(ledger, from_us, until_us);
 }
 
 // A letter that was refused since its sync failed may be whole on the disk all the same, and come

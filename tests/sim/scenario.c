@@ -440,9 +440,6 @@ static struct scenario_result result_of(struct scenario *scenario, struct buffer
 		.repeats = ledger->repeats,
 	};
 
-	for (unsigned i = 0; i < ledger->letter_count; i++) {
-		result.accepted += ledger->letters[i]->state == LETTER_ACCEPTED;
-	}
 	memcpy(result.deeds, ledger->deeds, sizeof result.deeds);
 	count_failed_calls(scenario->sim, result.deeds);
 	if (ledger->violations) {

@@ -17,7 +17,7 @@ struct scenario_result {
 	uint64_t digest; // two runs that have the same were the same
 	uint32_t broken; // bits of enum promise
 	unsigned violations;
-	unsigned letters, accepted, crashes, repeats;
+	unsigned letters, crashes, repeats;
 	uint64_t deeds[DEED_COUNT];
 };
 

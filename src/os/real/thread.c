@@ -115,12 +115,6 @@ void os_thread_end(struct os_thread *thread)
 	pthread_mutex_unlock(&thread->lock);
 }
 
-void os_thread_call(struct os_thread *thread, void (*fn)(void *context), void *context)
-{
-	os_thread_begin(thread, fn, context);
-	os_thread_end(thread);
-}
-
 static void stop_loop(void *context)
 {
 	struct os_thread *thread = context;
