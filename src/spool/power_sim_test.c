@@ -77,6 +77,40 @@ static void a55_a_failed_write_is_no_acknowledgement(void **state)
 	try_every_call(fail_write, true, 60, 2);
 }
 
+static void crash_in_sync(struct sim_process *process, uint64_t nth)
+{
+	sim_plan_crash(process, SIM_SYNC, nth);
+}
+
+static void fail_first_write(struct sim_process *process, uint64_t nth)
+{
+	(void)nth;
+	sim_plan_fail(process, SIM_WRITE, 1, ERROR_NO_SPACE);
+}
+
+// The kernel shows the batch of deliver's whose sync was cut off. The next life, which a full disk
+// does not keep from beginning, writes it again before it rests on it, also when a write fails.
+static void a55_a_batch_cut_off_in_its_sync_is_written_again_in_spite_of_a_failure(void **state)
+{
+	struct life_plan life = {
+		.families = 1, .messages = 20, .at_once = 6, .ticks_min = 30, .is_delivering = true
+	};
+
+	(void)state;
+	for (uint64_t nth = 1; nth < 80; nth++) {
+		struct sim *sim = sim_new(nth);
+		struct sim_machine *machine = sim_machine_new(sim, "machine");
+		struct truth truth = truth_new();
+
+		sim_machine_make_path(machine, "/spool");
+		(void)life_run(machine, &truth, &life, crash_in_sync, nth);
+		(void)life_run(machine, &truth, &life, fail_first_write, 0);
+		look(machine, &truth);
+		truth_done(&truth);
+		sim_free(sim);
+	}
+}
+
 // Its batch was written, and only the sync failed: the bytes may well be on the disk.
 static void a55_what_was_refused_stays_away_when_power_is_lost_right_after(void **state)
 {
@@ -109,6 +143,8 @@ int main(void)
 			a55_power_lost_at_every_call_of_both_loses_nothing_and_repeats_nothing),
 		cmocka_unit_test(a55_a_failed_sync_is_no_acknowledgement),
 		cmocka_unit_test(a55_a_failed_write_is_no_acknowledgement),
+		cmocka_unit_test(
+			a55_a_batch_cut_off_in_its_sync_is_written_again_in_spite_of_a_failure),
 		cmocka_unit_test(a55_what_was_refused_stays_away_when_power_is_lost_right_after),
 	};
 
