@@ -15,6 +15,7 @@ import json
 import os
 import pathlib
 import pwd
+import random
 import re
 import shutil
 import smtplib
@@ -34,20 +35,26 @@ PATIENCE_S = 30
 USERS = ["packetboat", "packetboat-net", "packetboat-out", "packetboat-dns", "packetboat-keep"]
 
 
+given_ports = set()
+
+
+def is_free(port, address):
+	with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe:
+		try:
+			probe.bind((address, port))
+			return True
+		except OSError:
+			return False
+
+
 def free_port(*addresses):
-	"""A port that is free on all of these addresses."""
-	for _ in range(100):
-		with contextlib.ExitStack() as probes:
-			port = 0
-			try:
-				for address in addresses or ("127.0.0.1",):
-					family = socket.AF_INET6 if ":" in address else socket.AF_INET
-					probe = probes.enter_context(socket.socket(family))
-					probe.bind((address, port))
-					port = probe.getsockname()[1]
-				return port
-			except OSError:
-				continue
+	"""A port that is free on all of these addresses: each is given once, and none is of those that the kernel
+	gives to outgoing connections."""
+	for _ in range(1000):
+		port = random.randrange(10000, 32768)
+		if port not in given_ports and all(is_free(port, address) for address in addresses or ("127.0.0.1",)):
+			given_ports.add(port)
+			return port
 	raise AssertionError("no free port")
 
 

@@ -9,6 +9,8 @@
 #include "os/page.h"
 #include "os/random.h"
 
+static const char zeros[20000];
+
 struct post {
 	struct contract *contract;
 	unsigned received, expected;
@@ -46,7 +48,6 @@ static void ignore_closed(void *context, enum error reason)
 
 static void messages_keep_order_and_carry_descriptors(void **state)
 {
-	static const char zeros[20000];
 	struct contract *contract = *state;
 	struct post post = { .contract = contract, .fd = -1 };
 	struct os_channel *channel;
@@ -78,7 +79,6 @@ static void messages_keep_order_and_carry_descriptors(void **state)
 
 static void queue_of_a_channel_is_bounded_and_drains_in_order(void **state)
 {
-	static const char zeros[20000];
 	struct contract *contract = *state;
 	struct post post = { .contract = contract, .fd = -1 };
 	struct os_channel *sender, *receiver;
@@ -129,6 +129,31 @@ static void blocking_receive_ends_at_its_timeout_or_the_other_end(void **state)
 	assert_int_equal(os_message_receive(fds[0], 1000, &buffer, &message), ERROR_CLOSED);
 	os_page_close(fds[0]);
 	buffer_done(&buffer);
+}
+
+// A process that fails at its start says why and leaves, whatever was still on its way to it.
+static void last_words_of_an_end_that_left_without_reading_arrive(void **state)
+{
+	struct contract *contract = *state;
+	struct post post = { .contract = contract, .fd = -1 };
+	struct os_channel *channel;
+	int fds[2];
+
+	assert_int_equal(os_channel_pair(fds), OK);
+	assert_int_equal(
+		os_channel_new(contract->loop, fds[0], 100, on_message, on_closed, &post, &channel),
+		OK);
+	assert_int_equal(os_channel_send(channel, 1, 0, VIEW("never read"), NULL, 0), OK);
+	for (unsigned i = 0; i < 12; i++) {
+		assert_int_equal(os_message_send(fds[1], 7, i, view_of(zeros, i * 100), NULL, 0),
+				 OK);
+	}
+	os_page_close(fds[1]);
+	assert_int_equal(os_channel_send(channel, 1, 0, VIEW("too late"), NULL, 0), ERROR_CLOSED);
+	os_loop_run(contract->loop);
+	assert_int_equal(post.received, 12);
+	assert_int_equal(post.closed, ERROR_CLOSED);
+	os_channel_free(channel);
 }
 
 static void page_shows_its_writers_bytes_to_its_readers(void **state)
@@ -192,6 +217,7 @@ int main(void)
 		CONTRACT_TEST(messages_keep_order_and_carry_descriptors),
 		CONTRACT_TEST(queue_of_a_channel_is_bounded_and_drains_in_order),
 		CONTRACT_TEST(blocking_receive_ends_at_its_timeout_or_the_other_end),
+		CONTRACT_TEST(last_words_of_an_end_that_left_without_reading_arrive),
 		CONTRACT_TEST(page_shows_its_writers_bytes_to_its_readers),
 		CONTRACT_TEST(sealed_page_is_mapped_whole_and_no_other_is),
 		CONTRACT_TEST(random_numbers_stay_below_their_bound),

@@ -92,8 +92,12 @@ static enum error send_waiting(struct os_channel *channel)
 			os_datagram_send(channel->fd, view_of(message->bytes, message->len),
 					 (struct view){ 0 }, message->fds, message->fd_count);
 
-		if (error != OK) {
-			return error == ERROR_AGAIN ? OK : error;
+		if (error == ERROR_AGAIN) {
+			return OK;
+		}
+		// The other end is gone: what it said before is read first, then that it is gone.
+		if (error != OK && error != ERROR_CLOSED) {
+			return error;
 		}
 		drop_waiting(channel, message);
 	}

@@ -48,7 +48,8 @@ enum error os_datagram_send(int fd, struct view header, struct view payload, con
 		sent = sendmsg(fd, &message, MSG_NOSIGNAL);
 	} while (sent < 0 && errno == EINTR);
 	if (sent < 0) {
-		return errno == EPIPE ? ERROR_CLOSED : error_from_errno(errno);
+		return errno == EPIPE || errno == ECONNRESET ? ERROR_CLOSED
+							     : error_from_errno(errno);
 	}
 	return OK;
 }
@@ -91,9 +92,11 @@ enum error os_datagram_receive(int fd, char bytes[OS_DATAGRAM_SIZE_MAX],
 	uint32_t first;
 	ssize_t got;
 
+	// ECONNRESET, told once, only says that the other end left without reading all from us.
+	// What it said itself still waits, and then the end.
 	do {
 		got = recvmsg(fd, &system, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
-	} while (got < 0 && errno == EINTR);
+	} while (got < 0 && (errno == EINTR || errno == ECONNRESET));
 	if (got < 0) {
 		return error_from_errno(errno);
 	}

@@ -255,6 +255,37 @@ static void a_closed_channel_tells_once(void **state)
 	close_ends(&ends);
 }
 
+static void what_still_waits_to_be_sent_does_not_hide_what_was_said(void **state)
+{
+	static char bytes[4000];
+	struct two_ends ends;
+	enum error error = OK;
+	int fds[2];
+
+	(void)state;
+	open_ends(&ends, 4);
+	os_channel_free(ends.a.channel);
+	os_channel_free(ends.b.channel);
+	ends.b.channel = NULL;
+	assert_int_equal(os_channel_pair(fds), OK);
+	assert_int_equal(os_channel_new(ends.loop, fds[0], 4, on_message, on_closed, &ends.a,
+					&ends.a.channel),
+			 OK);
+	for (unsigned i = 0; error == OK; i++) {
+		error = os_channel_send(ends.a.channel, 1, i, view_of(bytes, sizeof bytes), NULL,
+					0);
+	}
+	assert_int_equal(error, ERROR_LIMIT);
+	for (unsigned i = 0; i < 40; i++) { // more than are taken in one turn
+		assert_int_equal(os_message_send(fds[1], 1, i, VIEW("said"), NULL, 0), OK);
+	}
+	close(fds[1]);
+	os_loop_run(ends.loop);
+	assert_int_equal(ends.a.received, 40);
+	assert_int_equal(ends.a.closed, ERROR_CLOSED);
+	close_ends(&ends);
+}
+
 static void a_channel_may_be_freed_by_its_own_callback(void **state)
 {
 	struct two_ends ends;
@@ -307,6 +338,7 @@ int main(void)
 		cmocka_unit_test(hostile_messages_are_refused_and_leave_no_descriptor),
 		cmocka_unit_test(a_channel_queues_in_order_and_says_when_it_is_full),
 		cmocka_unit_test(a_closed_channel_tells_once),
+		cmocka_unit_test(what_still_waits_to_be_sent_does_not_hide_what_was_said),
 		cmocka_unit_test(a_channel_may_be_freed_by_its_own_callback),
 		cmocka_unit_test(a_named_socket_knows_its_peer_and_replaces_a_stale_one),
 	};
