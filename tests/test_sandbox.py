@@ -525,19 +525,6 @@ def readelf(program, *flags):
 	return subprocess.run(["readelf", "-W", *flags, str(program)], capture_output=True, text=True, check=True).stdout
 
 
-@pytest.fixture(scope="module")
-def optimised():
-	"""The program as ./dev build makes it; kept in the build folder, so that only the first time takes long."""
-	need("meson")
-	folder = BUILD / "optimised"
-	environment = {name: value for name, value in os.environ.items() if name not in ("CFLAGS", "LDFLAGS")}
-	options = re.search(r"setup build (.*)$", (ROOT / "dev").read_text(), re.M).group(1).split()
-	if not (folder / "build.ninja").exists():
-		subprocess.run(["meson", "setup", str(folder), str(ROOT), *options], check=True, capture_output=True, env=environment)
-	subprocess.run(["ninja", "-C", str(folder), "packetboat"], check=True, capture_output=True, env=environment, timeout=900)
-	return folder / "packetboat"
-
-
 def test_the_program_is_built_hardened(optimised):
 	need("readelf")
 	head, segments, dynamic = readelf(optimised, "-h"), readelf(optimised, "-l"), readelf(optimised, "-d")
