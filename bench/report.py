@@ -44,7 +44,7 @@ class Report:
 	def add_table(self, title, head, rows):
 		self.tables.append((title, head, rows))
 
-	def add_accepts(self, results, syncs):
+	def add_accepts(self, results, alone):
 		rows = []
 		for cell in work.ACCEPTS:
 			if cell.name in results:
@@ -53,9 +53,11 @@ class Report:
 				rows.append([cell.words, spread(rates[OURS]), spread(rates[THEIRS]), spread(rates[SINK]),
 					f"{flushes[OURS]:.2f}", f"{flushes[THEIRS]:.2f}"])
 				self.bars.append((cell.words, {name: middle(values) for name, values in rates.items()}))
-				self.add_accept_goals(cell, {name: middle(values) for name, values in rates.items()}, middle(syncs))
+				self.add_accept_goals(cell, {name: middle(values) for name, values in rates.items()}, middle(alone.syncs))
 		head = ["accept, messages a second", OURS, THEIRS, SINK, "flushes a message: ours", THEIRS]
 		self.add_table("Accepting", head, rows)
+		self.add_table("The disk alone", ["appended and synced", "records a second"], [["4 KiB, each synced", spread(alone.syncs)],
+			[f"100 KiB, {work.LARGE_BATCH} to a sync", spread(alone.large)]])
 		self.add_cpu(results)
 
 	def add_accept_goals(self, cell, rate, sync_rate):

@@ -16,6 +16,8 @@ ACCEPT_MESSAGES_MAX = 60000
 RELAY_MESSAGE_BYTES = 4096
 COST_SESSIONS = 20
 TLS_CLIENTS = 8
+LARGE_BYTES = 102400
+LARGE_BATCH = 6  # messages that share a sync there
 IDLE_SETTLE_S = 2
 POSTFIX_IDLE_MAX = 300  # it takes 1.6 MiB for each
 # Messages a second that a first guess takes a peer for, so that a round of relaying lasts about as long as asked.
@@ -35,7 +37,7 @@ ACCEPTS = [
 	Accept("accept-100", "1 KiB, 100 sessions, connections kept", 1024, 100, "keep"),
 	Accept("accept-connections", "1 KiB, 20 sessions, one message a connection", 1024, 20, "conn"),
 	Accept("accept-1", "1 KiB, one session", 1024, 1, "keep"),
-	Accept("accept-large", "100 KiB, 20 sessions", 102400, 20, "keep"),
+	Accept("accept-large", "100 KiB, 20 sessions", LARGE_BYTES, 20, "keep"),
 ]
 
 
@@ -114,23 +116,35 @@ def accept(settings, cell, servers):
 	return samples
 
 
-def sync_rate(settings):
-	"""Appends of 4 KiB, each followed by fdatasync, a second: what the disk gives to one session."""
-	words = machine.run([settings.tools / "fsbench", settings.folder, "fsync", "4096", "1", "1"])
-	return float(re.search(r"syncs/s=([\d.]+)", words).group(1))
+def disk_rate(settings, size, batch):
+	"""Records a second that the disk alone takes, appended and synced in batches."""
+	words = machine.run([settings.tools / "fsbench", settings.folder, "fsync", str(size), str(batch), "1"])
+	return float(re.search(r"records/s=([\d.]+)", words).group(1))
+
+
+class DiskAlone(typing.NamedTuple):
+	"""What the disk gives to one session, and what it takes of large messages; samples."""
+
+	syncs: list
+	large: list
+
+
+def measure_disk(settings, alone):
+	alone.syncs.append(disk_rate(settings, 4096, 1))
+	alone.large.append(disk_rate(settings, LARGE_BYTES, LARGE_BATCH))
 
 
 def accepts(settings, only):
-	"""Samples per cell, and the disk's syncs a second, measured between the cells."""
-	results, syncs = {}, []
+	"""Samples per cell, and those of the disk alone, measured between the cells."""
+	results, alone = {}, DiskAlone([], [])
 	with contextlib.ExitStack() as stack:
 		servers = [stack.enter_context(kind(settings.folder)) for kind in (peers.Sink, peers.Postfix, peers.Packetboat)]
 		for cell in ACCEPTS:
 			if only(cell.name):
-				syncs.append(sync_rate(settings))
+				measure_disk(settings, alone)
 				results[cell.name] = accept(settings, cell, servers)
-		syncs.append(sync_rate(settings))
-	return results, syncs
+		measure_disk(settings, alone)
+	return results, alone
 
 
 def relay(settings):
